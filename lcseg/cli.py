@@ -1,0 +1,205 @@
+"""From frozen dataclasses to absl flags and back, one-line errors, and the `lcseg VERB` dispatcher.
+
+    FLAGS = cli.ConfigFlags(ConvertConfig)         # one flag a field: its type, default and help
+
+    def main(config: ConvertConfig) -> None:
+        print(convert(config).summary())
+
+    if __name__ == "__main__":
+        cli.run(FLAGS, main)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import logging as standard_logging
+import os
+import sys
+import textwrap
+import traceback
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from absl import app, flags, logging
+
+from lcseg.errors import LcsegError
+
+Config = TypeVar("Config")
+
+VERBS = {
+    "convert": ("convert", "pack image and label rasters into TFRecords"),
+    "inspect": ("inspect_", "read a data set back, verify it and draw it"),
+    "train": ("train", "train a U-Net on a data set"),
+    "evaluate": ("evaluate", "say how good a model or a map is"),
+    "predict": ("predict", "map a raster with a trained model"),
+    "demo": ("demo", "go the whole way once, on a made-up landscape"),
+}
+"""Verb -> (module in tools/, what it does), in the order of the work."""
+
+
+class ConfigFlags(Generic[Config]):
+    """The absl flags of one dataclass.
+
+    Args:
+        config_type: a dataclass; each field is `Annotated[type, "help"]` or another dataclass,
+            whose fields become flags of their own.
+        positional: a field that may also be given as the first argument, without `--name=`.
+    """
+
+    def __init__(self, config_type: type[Config], positional: str = "") -> None:
+        self._type = config_type
+        self._positional = positional
+        self._names = [field.name for field, hint, text in _leaves(config_type)]
+        for field, hint, text in _leaves(config_type):
+            _define_flag(field, hint, text, required=field.name != positional)
+
+    def parse(self, argv: list[str]) -> list[str]:
+        """Parse the command line; a fault in it ends the process with one line and status 2."""
+        try:
+            rest = flags.FLAGS(argv)
+            if self._positional and len(rest) > 1:
+                flags.FLAGS[self._positional].value = rest.pop(1)
+            if self._positional and flags.FLAGS[self._positional].value is None:
+                raise flags.Error(f"no {self._positional.upper()} was given")
+            if len(rest) > 1:
+                raise flags.Error(f"unexpected argument {rest[1]!r}; flags look like --name=value")
+        except flags.Error as error:
+            sys.exit(_fail(f"{error} (--help lists the flags)", 2))
+        return rest
+
+    def collect(self) -> Config:
+        """Make the dataclass from the parsed flags; what it refuses is an LcsegError."""
+        return _collect(self._type)
+
+    def help(self) -> str:
+        """List the flags in the order of the dataclass."""
+        lines = ["flags (--flagfile=FILE reads them from a file):"]
+        for name in self._names:
+            flag = flags.FLAGS[name]
+            if name == self._positional:
+                shown = f"{name.upper()}, or --{name}=…"
+            elif flag.boolean:
+                shown = f"--{name}" + (" (default: on)" if flag.default else "")
+            else:
+                values = "|".join(getattr(flag.parser, "enum_values", None) or []) or "…"
+                default = "" if flag.default in (None, "") else f" (default: {flag.default})"
+                shown = f"--{name}={values}{default}"
+            lines.append(f"  {shown}")
+            lines += textwrap.wrap(
+                flag.help, 92, initial_indent="      ", subsequent_indent="      "
+            )
+        return "\n".join([*lines, "  --verbosity=1", "      Show the traceback of an error."])
+
+
+def _leaves(config_type: type) -> Iterator[tuple[dataclasses.Field[Any], Any, str]]:
+    """(field, type, help) of every flag of a dataclass, nested ones in place."""
+    hints = typing.get_type_hints(config_type, include_extras=True)
+    for field in dataclasses.fields(config_type):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            yield from _leaves(typing.cast(type, hint))
+            continue
+        plain, text = typing.get_args(hint)[:2]
+        yield field, plain, text
+
+
+def _define_flag(field: dataclasses.Field[Any], hint: Any, text: str, required: bool) -> None:
+    has_default = field.default is not dataclasses.MISSING
+    default = field.default if has_default else None
+    if typing.get_origin(hint) is typing.Literal:
+        flags.DEFINE_enum(field.name, default, list(typing.get_args(hint)), text)
+    else:
+        _DEFINERS[_plain(hint)](field.name, default, text)
+    if required and not has_default:
+        flags.mark_flag_as_required(field.name)
+
+
+def _plain(hint: Any) -> Any:
+    """The type that a value has when it is not None."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(part for part in typing.get_args(hint) if part is not type(None))
+    return hint
+
+
+_DEFINERS: dict[Any, Callable[[str, Any, str], Any]] = {
+    str: flags.DEFINE_string,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_bool,
+}
+
+
+def _collect(config_type: type) -> Any:
+    hints = typing.get_type_hints(config_type)
+    values = {
+        field.name: _collect(hints[field.name])
+        if dataclasses.is_dataclass(hints[field.name])
+        else flags.FLAGS[field.name].value
+        for field in dataclasses.fields(config_type)
+    }
+    try:
+        return config_type(**values)
+    except ValueError as error:
+        raise LcsegError("flags", str(error)) from error
+
+
+def run(
+    config_flags: ConfigFlags[Config],
+    main: Callable[[Config], None],
+    argv: list[str] | None = None,
+    description: str | None = None,
+) -> None:
+    """Parse the flags, run `main` on the configuration and exit.
+
+    An LcsegError is one line on stderr and its exit code; `--verbosity=1` adds the traceback.
+    """
+    # TensorFlow's start-up chatter would bury the one line that matters.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    argv = list(sys.argv) if argv is None else argv
+    if {"--help", "-h"} & set(argv[1:]):
+        text = sys.modules["__main__"].__doc__ if description is None else description
+        print(f"{(text or '').strip()}\n\n{config_flags.help()}")
+        return
+    app.run(lambda _: _guard(config_flags, main), argv=argv, flags_parser=config_flags.parse)
+
+
+def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) -> int:
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().setFormatter(standard_logging.Formatter("%(message)s"))
+    try:
+        main(config_flags.collect())
+    except LcsegError as error:
+        return _fail(error, error.exit_code)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror or error}", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing unfinished is left that reads as whole", 130)
+    return 0
+
+
+def _fail(message: object, exit_code: int) -> int:
+    if logging.level_debug() and sys.exc_info()[0]:
+        traceback.print_exc()
+    print(f"lcseg: {' '.join(str(message).split())}", file=sys.stderr)
+    return exit_code
+
+
+def main() -> None:
+    """Run `lcseg VERB …`: the same program as `python tools/VERB.py …`."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print("lcseg turns high-resolution aerial imagery into land cover maps.\n")
+        for verb, (_, purpose) in VERBS.items():
+            print(f"  lcseg {verb:<10}{purpose}")
+        print("\nlcseg VERB --help lists the flags of a verb.")
+        return
+    if arguments[0] not in VERBS:
+        sys.exit(_fail(f"no verb {arguments[0]!r}; the verbs are {', '.join(VERBS)}", 2))
+    binary = importlib.import_module(f"lcseg_tools.{VERBS[arguments[0]][0]}")
+    argv = [f"lcseg {arguments[0]}", *arguments[1:]]
+    run(binary.FLAGS, binary.main, argv, binary.__doc__)

@@ -1,0 +1,68 @@
+"""JSON documents whose schema is a frozen dataclass.
+
+    write_document(path, manifest)                 # aside, then renamed
+    manifest = read_document(path, Manifest)       # LcsegError names the field that is wrong
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from lcseg.errors import LcsegError
+
+T = TypeVar("T")
+
+
+@functools.cache
+def _adapter(kind: type) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(kind)
+
+
+def read_document(path: str | Path, kind: type[T]) -> T:
+    """Read a JSON file as a `kind`; an LcsegError names the first field that does not fit."""
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise LcsegError(path, f"cannot be read: {error.strerror}") from error
+    return parse_document(text, kind, path)
+
+
+def parse_document(text: bytes | str, kind: type[T], where: object) -> T:
+    """Parse JSON text as a `kind`; errors are reported as those of `where`."""
+    try:
+        return _adapter(kind).validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise LcsegError(where, f"{field}: {first['msg']}") from error
+
+
+def format_document(value: object) -> str:
+    """Format a dataclass as JSON text that `parse_document` reads back; NaN is null."""
+    return _adapter(type(value)).dump_json(value, indent=2).decode() + "\n"
+
+
+def write_document(path: str | Path, value: object) -> None:
+    """Write a dataclass as JSON, aside and renamed: the file is old or new, never half."""
+    with replaced(path) as aside:
+        aside.write_text(format_document(value), encoding="utf-8")
+
+
+@contextmanager
+def replaced(path: str | Path) -> Iterator[Path]:
+    """Yield a path beside `path`; on success it takes the place of `path`, else it is removed."""
+    path = Path(path)
+    aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,37 @@
+"""What goes wrong for a user, said in one line.
+
+    raise LcsegError("a.tif", "has 3 bands, expected 4", "pass an image with the bands of the bundle")
+    # a.tif: has 3 bands, expected 4; pass an image with the bands of the bundle
+"""
+
+
+class LcsegError(Exception):
+    """A fault in the input, the flags or the machine that the user can mend.
+
+    Args:
+        where: the file, folder or flag that is at fault.
+        problem: what was expected and what was found.
+        fix: what to do about it; empty if nothing is known to help.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: object, problem: str, fix: str = "") -> None:
+        self.where, self.problem, self.fix = str(where), problem, fix
+        text = f"{where}: {problem}" + (f"; {fix}" if fix else "")
+        super().__init__(" ".join(text.split()))
+
+
+class UnknownCodesError(LcsegError):
+    """A label raster holds codes that the class scheme does not name."""
+
+
+class Interrupted(LcsegError):
+    """Work ended early because a signal asked for it; nothing is lost.
+
+    The exit code is the shell's: 128 plus the number of the signal.
+    """
+
+    def __init__(self, where: object, signal_number: int, problem: str, fix: str = "") -> None:
+        super().__init__(where, problem, fix)
+        self.exit_code = 128 + signal_number

@@ -1,8 +1,8 @@
 """Class schemes: what the classes are, how they look, and which source codes mean them.
 
-    scheme = load_scheme("chesapeake-4")
-    label_hw = scheme.encode(codes_hw)             # uint8, 0 .. n-1, 255 where ignored
-    rgb_hwc = scheme.colorize(label_hw)
+scheme = load_scheme("chesapeake-4")
+label_hw = scheme.encode(codes_hw)             # uint8, 0 .. n-1, 255 where ignored
+rgb_hwc = scheme.colorize(label_hw)
 """
 
 from __future__ import annotations

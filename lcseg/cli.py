@@ -1,12 +1,12 @@
 """From frozen dataclasses to absl flags and back, one-line errors, and the `lcseg VERB` dispatcher.
 
-    FLAGS = cli.ConfigFlags(ConvertConfig)         # one flag a field: its type, default and help
+FLAGS = cli.ConfigFlags(ConvertConfig)         # one flag a field: its type, default and help
 
-    def main(config: ConvertConfig) -> None:
-        print(convert(config).summary())
+def main(config: ConvertConfig) -> None:
+    print(convert(config).summary())
 
-    if __name__ == "__main__":
-        cli.run(FLAGS, main)
+if __name__ == "__main__":
+    cli.run(FLAGS, main)
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging as standard_logging
-import os
 import sys
 import textwrap
 import traceback
@@ -108,7 +107,7 @@ def _leaves(config_type: type) -> Iterator[tuple[dataclasses.Field[Any], Any, st
 
 def _define_flag(field: dataclasses.Field[Any], hint: Any, text: str, required: bool) -> None:
     has_default = field.default is not dataclasses.MISSING
-    default = field.default if has_default else None
+    default: Any = field.default if has_default else None
     if typing.get_origin(hint) is typing.Literal:
         flags.DEFINE_enum(field.name, default, list(typing.get_args(hint)), text)
     else:
@@ -156,8 +155,6 @@ def run(
 
     An LcsegError is one line on stderr and its exit code; `--verbosity=1` adds the traceback.
     """
-    # TensorFlow's start-up chatter would bury the one line that matters.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     argv = list(sys.argv) if argv is None else argv
     if {"--help", "-h"} & set(argv[1:]):
         text = sys.modules["__main__"].__doc__ if description is None else description

@@ -1,15 +1,14 @@
 """JSON documents whose schema is a frozen dataclass.
 
-    write_document(path, manifest)                 # aside, then renamed
-    manifest = read_document(path, Manifest)       # LcsegError names the field that is wrong
+write_document(path, manifest)                 # aside, then renamed
+manifest = read_document(path, Manifest)       # LcsegError names the field that is wrong
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +21,7 @@ T = TypeVar("T")
 
 
 @functools.cache
-def _adapter(kind: type) -> pydantic.TypeAdapter[Any]:
+def _adapter(kind: Hashable) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(kind)
 
 
@@ -63,6 +62,6 @@ def replaced(path: str | Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         yield aside
-        os.replace(aside, path)
+        aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """What goes wrong for a user, said in one line.
 
-    raise LcsegError("a.tif", "has 3 bands, expected 4", "pass an image with the bands of the bundle")
-    # a.tif: has 3 bands, expected 4; pass an image with the bands of the bundle
+raise LcsegError("a.tif", "has 3 bands, expected 4", "pass an image with the bands of the bundle")
+# a.tif: has 3 bands, expected 4; pass an image with the bands of the bundle
 """
 
 

@@ -1,8 +1,8 @@
 """Arrays as pictures: imagery, labels, and panels of both with a legend.
 
-    rgb_hwc = stretch(image_hwc, valid_hw)
-    figure = draw_panels(["image", "label"], [[rgb_hwc, scheme.colorize(label_hw)]], scheme)
-    save_figure(figure, "preview.png")
+rgb_hwc = stretch(image_hwc, valid_hw)
+figure = draw_panels(["image", "label"], [[rgb_hwc, scheme.colorize(label_hw)]], scheme)
+save_figure(figure, "preview.png")
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def draw_panels(
             axis.set_axis_off()
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=11)
-    patches = [Patch(color=c / 255.0, label=n) for c, n in zip(scheme.palette, scheme.names, strict=True)]
+    patches = [
+        Patch(color=c / 255.0, label=n) for c, n in zip(scheme.palette, scheme.names, strict=True)
+    ]
     patches.append(Patch(facecolor="black", label="ignored"))
     figure.legend(handles=patches, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure

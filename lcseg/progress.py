@@ -1,7 +1,7 @@
 """Progress of long work: a bar on a terminal, elsewhere a line now and then.
 
-    with Progress("convert", total=200, unit="chip") as progress:
-        progress.advance()
+with Progress("convert", total=200, unit="chip") as progress:
+    progress.advance()
 """
 
 from __future__ import annotations
@@ -62,6 +62,11 @@ class Progress:
         if not self._quiet and not self._on_terminal and now - self._last_line_s >= LINE_EVERY_S:
             self._last_line_s = now
             print(f"{self._lines}{', ' + note if note else ''}", file=sys.stderr, flush=True)
+
+    @property
+    def count(self) -> int:
+        """How many units are done."""
+        return int(self._lines.n)
 
     def __enter__(self) -> Progress:
         return self

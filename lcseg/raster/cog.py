@@ -1,0 +1,154 @@
+"""Rasters that lcseg writes: Cloud-Optimized GeoTIFFs, written by windows.
+
+with write_cog("map.tif", grid, class_map_profile(scheme)) as writer:
+    writer.write(window, label_hw)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
+
+from lcseg.classes import IGNORE, ClassScheme
+from lcseg.documents import replaced
+from lcseg.errors import LcsegError
+from lcseg.raster.grid import Grid, Window
+from lcseg.raster.source import to_rasterio
+
+BLOCK_PX = 512
+
+
+@dataclass(frozen=True)
+class CogProfile:
+    """What a raster holds."""
+
+    dtype: str  # Of every band.
+    bands: tuple[str, ...]  # Their descriptions.
+    nodata: float | None = None  # The value of pixels without data; None: all have data.
+    overviews: str = "average"  # How overviews are made: a resampling of GDAL.
+    scheme: ClassScheme | None = None  # Gives a palette and class names; None: not a class map.
+    tags: dict[str, str] = field(default_factory=dict)  # Metadata of the raster.
+
+
+class CogWriter:
+    """Takes the windows of a raster, in any order."""
+
+    def __init__(self, dataset: rasterio.io.DatasetWriter) -> None:
+        self._dataset = dataset
+
+    def write(self, window: Window, values: np.ndarray) -> None:
+        """Write [H, W] or [H, W, C] values; what overhangs the raster is dropped."""
+        inside = window.clip(self._dataset.height, self._dataset.width)
+        values_hwc = values.reshape(*values.shape[:2], -1)[: inside.height, : inside.width]
+        self._dataset.write(np.moveaxis(values_hwc, -1, 0), window=to_rasterio(inside))
+
+
+def class_map_profile(scheme: ClassScheme, tags: dict[str, str] | None = None) -> CogProfile:
+    """The profile of a class map: uint8 class indices, 255 where there is no data."""
+    return CogProfile("uint8", ("class",), IGNORE, "mode", scheme, tags or {})
+
+
+@contextmanager
+def write_cog(path: str | Path, grid: Grid, profile: CogProfile) -> Iterator[CogWriter]:
+    """Write a COG; it appears at `path` when the block ends without an error, or not at all.
+
+    The windows go to an uncompressed file beside `path`, which is then copied into a COG.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with replaced(path) as finished, replaced_scratch(path) as scratch:
+            with _open_scratch(scratch, grid, profile) as dataset:
+                yield CogWriter(dataset)
+            _require_whole(scratch, grid, profile)
+            rasterio.shutil.copy(
+                scratch,
+                finished,
+                driver="COG",
+                COMPRESS="DEFLATE",
+                PREDICTOR="NO" if profile.scheme else "YES",
+                BLOCKSIZE=BLOCK_PX,
+                OVERVIEW_RESAMPLING=profile.overviews.upper(),
+                NUM_THREADS="ALL_CPUS",
+                BIGTIFF="IF_SAFER",
+            )
+            finished.with_name(finished.name + ".aux.xml").unlink(missing_ok=True)
+            sync(finished)
+            if profile.scheme:
+                _write_class_names(path, profile.scheme)
+    except RasterioError as error:
+        raise LcsegError(path, f"cannot be written: {error}", "is the disk full?") from error
+
+
+@contextmanager
+def replaced_scratch(path: Path) -> Iterator[Path]:
+    """Yield the path of a scratch file beside `path`, which is removed at the end."""
+    scratch = path.with_name(f".{path.stem}.{os.getpid()}.scratch.tif")
+    try:
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have the disk say now whether it holds a file: a full one is an OSError here."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _open_scratch(path: Path, grid: Grid, profile: CogProfile) -> rasterio.io.DatasetWriter:
+    dataset = rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=grid.height,
+        width=grid.width,
+        count=len(profile.bands),
+        dtype=profile.dtype,
+        crs=grid.crs,
+        transform=Affine(*grid.transform),
+        nodata=profile.nodata,
+        tiled=True,
+        blockxsize=BLOCK_PX,
+        blockysize=BLOCK_PX,
+        BIGTIFF="IF_SAFER",
+    )
+    dataset.update_tags(**profile.tags)
+    for index, name in enumerate(profile.bands, start=1):
+        dataset.set_band_description(index, name)
+    if profile.scheme:
+        colors = {i: (*map(int, rgb), 255) for i, rgb in enumerate(profile.scheme.palette)}
+        dataset.write_colormap(1, {**colors, IGNORE: (0, 0, 0, 0)})
+        names = {f"CLASS_{i}": name for i, name in enumerate(profile.scheme.names)}
+        dataset.update_tags(1, **names)
+    return dataset
+
+
+def _require_whole(scratch: Path, grid: Grid, profile: CogProfile) -> None:
+    """GDAL does not tell of blocks that it failed to flush at closing; the file's size does."""
+    blocks = -(-grid.height // BLOCK_PX) * -(-grid.width // BLOCK_PX)
+    expected = blocks * BLOCK_PX**2 * len(profile.bands) * np.dtype(profile.dtype).itemsize
+    if scratch.stat().st_size < expected:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
+
+
+def _write_class_names(path: Path, scheme: ClassScheme) -> None:
+    """Write class names where GDAL keeps them: in a .aux.xml beside the raster."""
+    root = ElementTree.Element("PAMDataset")
+    band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
+    names = ElementTree.SubElement(band, "CategoryNames")
+    for name in scheme.names:
+        ElementTree.SubElement(names, "Category").text = name
+    with replaced(path.with_name(path.name + ".aux.xml")) as aside:
+        ElementTree.ElementTree(root).write(aside, encoding="utf-8")

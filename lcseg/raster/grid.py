@@ -1,0 +1,108 @@
+"""Where the pixels of a raster lie: its size, its transform, its CRS, and windows of it.
+
+grid = Grid(height=1000, width=800, transform=(1, 0, 400000, 0, -1, 4300000), crs="EPSG:26918")
+windows = cover(grid.height, grid.width, 256)  # row-major; the last ones overhang the edge
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import rasterio.warp
+from rasterio.errors import CRSError, RasterioError
+from rasterio.transform import Affine
+
+EARTH_RADIUS_M = 6_371_008.8
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of pixels; it may lie partly or wholly outside of the raster."""
+
+    row: int  # First row.
+    col: int  # First column.
+    height: int  # Rows.
+    width: int  # Columns.
+
+    def clip(self, height: int, width: int) -> Window:
+        """The part inside a raster of this size; empty (0 rows or columns) if there is none."""
+        row, col = max(self.row, 0), max(self.col, 0)
+        return Window(
+            row,
+            col,
+            max(min(self.row + self.height, height) - row, 0),
+            max(min(self.col + self.width, width) - col, 0),
+        )
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the window in an [H, W, …] array."""
+        return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
+
+    def within(self, outer: Window) -> Window:
+        """The same place, counted from the first pixel of `outer`."""
+        return Window(self.row - outer.row, self.col - outer.col, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixel grid of a raster."""
+
+    height: int  # Rows.
+    width: int  # Columns.
+    transform: tuple[float, ...]  # a, b, c, d, e, f: x = a*col + b*row + c, y = d*col + e*row + f.
+    crs: str | None  # WKT or "EPSG:n"; None: not georeferenced.
+
+    @property
+    def affine(self) -> Affine:
+        return Affine(*self.transform)
+
+    def transform_of(self, window: Window) -> tuple[float, ...]:
+        """The transform of a window of this grid."""
+        moved = self.affine @ Affine.translation(window.col, window.row)
+        return tuple(moved)[:6]
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """(left, bottom, right, top) in the CRS, of rotated grids too."""
+        corners = [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
+        x, y = zip(*(self.affine @ corner for corner in corners), strict=True)
+        return min(x), min(y), max(x), max(y)
+
+
+def cover(height: int, width: int, size_px: int) -> Iterator[Window]:
+    """Cover a raster once with squares, row-major; those at the far edges may overhang."""
+    for row in range(0, height, size_px):
+        for col in range(0, width, size_px):
+            yield Window(row, col, size_px, size_px)
+
+
+def pixel_size_m(grid: Grid) -> float | None:
+    """Measure the ground sample distance at the centre of a raster, in metres.
+
+    The pixel's two sides are measured on a sphere (haversine formula) after projecting to
+    longitude and latitude, so that degrees, feet and Web Mercator all come out in ground metres.
+
+    Returns:
+        The geometric mean of the two sides; None without a CRS, or one that is not of the Earth.
+    """
+    if grid.crs is None:
+        return None
+    row, col = grid.height / 2, grid.width / 2
+    points = [grid.affine @ point for point in ((col, row), (col + 1, row), (col, row + 1))]
+    x, y = zip(*points, strict=True)
+    try:
+        lon, lat = rasterio.warp.transform(grid.crs, "EPSG:4326", x, y)
+    except (CRSError, RasterioError):
+        return None
+    sides = [_haversine_m(lon[0], lat[0], lon[i], lat[i]) for i in (1, 2)]
+    size = math.sqrt(sides[0] * sides[1])
+    return round(size, 6) if math.isfinite(size) and size > 0 else None
+
+
+def _haversine_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float:
+    phi_a, phi_b = math.radians(lat_a), math.radians(lat_b)
+    half_lat, half_lon = (phi_b - phi_a) / 2, math.radians(lon_b - lon_a) / 2
+    chord = math.sin(half_lat) ** 2 + math.cos(phi_a) * math.cos(phi_b) * math.sin(half_lon) ** 2
+    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(chord))

@@ -1,0 +1,170 @@
+"""Image rasters, read by windows, with what is missing in them.
+
+with open_image("scene.tif") as image:
+    image_hwc, valid_hw = image.read(Window(0, 0, 256, 256))
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from lcseg.errors import LcsegError
+from lcseg.raster.grid import Grid, Window
+
+DTYPES = ("uint8", "uint16", "int16", "float32")
+"""The pixel types that images may have."""
+
+_ALPHA_SAMPLE_PX = 512
+_ALPHA_SHARE = 0.95
+
+
+class ImageSource:
+    """An open image raster: `grid`, `dtype`, band names, and windows of pixels.
+
+    A band tagged as alpha is transparency only if it looks like it (nearly all of it is fully
+    opaque or fully clear); else it is a band like the others, as the near infrared of NAIP is.
+    """
+
+    def __init__(self, path: str, dataset: rasterio.DatasetReader) -> None:
+        self.path = path
+        self.grid = grid_of(dataset)
+        self.dtype = dataset.dtypes[0]
+        if self.dtype not in DTYPES or len(set(dataset.dtypes)) > 1:
+            raise LcsegError(
+                path,
+                f"has pixels of type {', '.join(sorted(set(dataset.dtypes)))}",
+                f"convert it to one of {', '.join(DTYPES)} (gdal_translate -ot)",
+            )
+        self._dataset = dataset
+        self._alpha = _find_transparency(dataset)
+        self._indexes = [i for i in dataset.indexes if i != self._alpha]
+        if not self._indexes:
+            raise LcsegError(path, "has no band but transparency")
+        self.bands = tuple(_name_band(dataset, i) for i in self._indexes)
+        flags = dataset.mask_flag_enums[0]
+        self._has_mask = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window, which may overhang the image.
+
+        Returns:
+            The pixels, [H, W, C] of the image's dtype, and whether each is valid, bool [H, W].
+            A pixel is invalid outside of the image, where a mask or transparency says so, where
+            every band holds the nodata value (any band, for float images: there nodata is never
+            a measurement), and where any band is not finite. Invalid pixels are 0 in every band.
+        """
+        image_hwc = np.zeros((window.height, window.width, len(self._indexes)), self.dtype)
+        valid_hw = np.zeros((window.height, window.width), bool)
+        inside = window.clip(self.grid.height, self.grid.width)
+        if inside.height and inside.width:
+            place = inside.within(window).slices
+            image_hwc[place], valid_hw[place] = self._read_inside(inside)
+        return image_hwc, valid_hw
+
+    def _read_inside(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        image_chw = read_bands(self._dataset, self._indexes, window, self.path)
+        valid_hw = self._find_valid(image_chw)
+        if self._alpha:
+            valid_hw &= read_bands(self._dataset, [self._alpha], window, self.path)[0] > 0
+        if self._has_mask:
+            valid_hw &= self._dataset.read_masks(1, window=to_rasterio(window)) > 0
+        if not valid_hw.all():
+            image_chw = np.where(valid_hw, image_chw, np.zeros((), image_chw.dtype))
+        return np.moveaxis(image_chw, 0, -1), valid_hw
+
+    def _find_valid(self, image_chw: np.ndarray) -> np.ndarray:
+        is_float = image_chw.dtype.kind == "f"
+        valid_hw = np.ones(image_chw.shape[1:], bool)
+        if is_float:
+            valid_hw &= np.isfinite(image_chw).all(axis=0)
+        nodata = [self._dataset.nodatavals[i - 1] for i in self._indexes]
+        is_nodata = [b == v for b, v in zip(image_chw, nodata, strict=True) if v is not None]
+        if len(is_nodata) == len(nodata) or (is_float and is_nodata):
+            combine = np.logical_or if is_float else np.logical_and
+            valid_hw &= ~combine.reduce(is_nodata)
+        return valid_hw
+
+
+@contextmanager
+def open_raster(path: str) -> Iterator[rasterio.DatasetReader]:
+    """Open any raster; what GDAL cannot open or read is an LcsegError."""
+    try:
+        with warnings.catch_warnings():
+            # Missing georeferencing is decided by require_crs, not by a warning.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except RasterioError as error:
+        reason = str(error).removeprefix(f"'{path}' ").removeprefix(f"{path}: ")
+        raise LcsegError(path, f"is not a raster that can be opened: {reason}") from error
+    with dataset:
+        yield dataset
+
+
+@contextmanager
+def open_image(path: str) -> Iterator[ImageSource]:
+    """Open an image raster for reading by windows."""
+    with open_raster(path) as dataset:
+        yield ImageSource(path, dataset)
+
+
+def require_crs(path: str, grid: Grid, allow_ungeoreferenced: bool) -> None:
+    """Refuse a raster without a CRS, unless that is allowed."""
+    if grid.crs is None and not allow_ungeoreferenced:
+        raise LcsegError(
+            path,
+            "has no coordinate reference system",
+            "georeference it (gdal_edit.py -a_srs), or pass --allow_ungeoreferenced",
+        )
+
+
+def grid_of(dataset: rasterio.DatasetReader) -> Grid:
+    """The pixel grid of an open raster."""
+    crs = dataset.crs.to_string() if dataset.crs else None
+    return Grid(dataset.height, dataset.width, tuple(dataset.transform)[:6], crs)
+
+
+def read_bands(
+    dataset: rasterio.DatasetReader, indexes: list[int], window: Window, path: str
+) -> np.ndarray:
+    """Read bands of a window inside of the raster, [C, H, W]; damage is an LcsegError."""
+    try:
+        return dataset.read(indexes, window=to_rasterio(window))
+    except RasterioError as error:
+        raise LcsegError(
+            path,
+            f"cannot be read at row {window.row}, column {window.col}",
+            "the file is truncated or damaged; get it anew",
+        ) from error
+
+
+def to_rasterio(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.col, window.row, window.width, window.height)
+
+
+def _find_transparency(dataset: rasterio.DatasetReader) -> int | None:
+    """The index of a band that is tagged as alpha and behaves as such."""
+    if dataset.count < 2 or dataset.colorinterp[-1] != ColorInterp.alpha:
+        return None
+    shape = (min(dataset.height, _ALPHA_SAMPLE_PX), min(dataset.width, _ALPHA_SAMPLE_PX))
+    try:
+        sample = dataset.read(dataset.count, out_shape=shape)
+    except RasterioError as error:
+        raise LcsegError(dataset.name, "cannot be read; the file is damaged") from error
+    opaque = np.iinfo(sample.dtype).max if sample.dtype.kind in "iu" else 1
+    is_extreme = (sample == 0) | (sample == opaque)
+    return dataset.count if is_extreme.mean() >= _ALPHA_SHARE else None
+
+
+def _name_band(dataset: rasterio.DatasetReader, index: int) -> str:
+    """The band's description, else its colour, else band_N."""
+    colors = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    color = dataset.colorinterp[index - 1]
+    return dataset.descriptions[index - 1] or (color.name if color in colors else f"band_{index}")

@@ -1,0 +1,47 @@
+"""What a user may choose when packing and inspecting a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """How scenes become a data set."""
+
+    classes: Annotated[str, "Class scheme: chesapeake-4, chesapeake-6, or a JSON file."]
+    out: Annotated[str, "Folder of the new data set; must not exist yet."]
+    images: Annotated[str, "Pattern of the image rasters; quote it, e.g. 'scenes/*_naip.tif'."] = ""
+    labels: Annotated[str, "Pattern of the label rasters; mates share the text of the *."] = ""
+    pairs: Annotated[str, "CSV with the columns image,label,split, instead of patterns."] = ""
+    label_band: Annotated[int, "Band of the label rasters with the codes, from 1; 0: only one."] = 0
+    allow_ungeoreferenced: Annotated[bool, "Take rasters without CRS, pixel on pixel."] = False
+    chip_px: Annotated[int, "Side of a chip, in pixels."] = 256
+    split_by: Annotated[Literal["block", "scene"], "What goes whole into one split."] = "block"
+    block_chips: Annotated[int, "Side of a split block, in chips."] = 4
+    val_share: Annotated[float, "Share of the blocks or scenes for validation, 0 to 1."] = 0.15
+    test_share: Annotated[float, "Share of the blocks or scenes for testing, 0 to 1."] = 0.15
+    seed: Annotated[int, "Decides which blocks or scenes go into which split."] = 0
+    shard_mb: Annotated[int, "Size at which a new shard is begun, in MB."] = 128
+    quiet: Annotated[bool, "Show no progress."] = False
+
+    def __post_init__(self) -> None:
+        if bool(self.pairs) == bool(self.images) or bool(self.images) != bool(self.labels):
+            raise ValueError("give either --images and --labels, or --pairs")
+        if self.chip_px < 16 or self.block_chips < 1 or self.shard_mb < 1 or self.label_band < 0:
+            raise ValueError("--chip_px must be at least 16, --block_chips and --shard_mb 1")
+        if min(self.val_share, self.test_share) < 0 or self.val_share + self.test_share >= 1:
+            raise ValueError(
+                "--val_share and --test_share must be at least 0 and sum to less than 1"
+            )
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """What to look at in a data set."""
+
+    data: Annotated[str, "Folder of the data set."]
+    preview: Annotated[str, "PNG file for a picture of some chips with their labels."] = ""
+    preview_chips: Annotated[int, "How many chips the picture shows."] = 6
+    quiet: Annotated[bool, "Show no progress."] = False

@@ -1,0 +1,108 @@
+"""Reading a data set back: is it whole, and what is in it?
+
+print(inspect(InspectConfig(data="data", preview="chips.png")))
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lcseg.errors import LcsegError
+from lcseg.pictures import draw_panels, save_figure, stretch
+from lcseg.progress import Progress
+from lcseg.records.codec import decode_chip
+from lcseg.records.config import InspectConfig
+from lcseg.records.conversion import describe
+from lcseg.records.manifest import Manifest, ShardInfo, read_manifest
+from lcseg.records.shards import file_sha256, read_shard
+from lcseg.records.spec import Chip
+from lcseg.records.statistics import count_classes
+
+
+def inspect(config: InspectConfig) -> str:
+    """Verify every shard and record of a data set, and describe it.
+
+    Raises:
+        LcsegError: a shard is missing or its size, checksum, record count or class counts differ
+            from the manifest.
+    """
+    manifest = read_manifest(config.data)
+    folder = Path(config.data)
+    counts = {
+        split: np.zeros(manifest.class_scheme.n_classes + 1, np.int64) for split in manifest.splits
+    }
+    total = sum(shard.records for shard in manifest.shards)
+    shown_every = max(total // max(config.preview_chips, 1), 1)
+    shown: list[Chip] = []
+    with Progress("inspect", total, "record", config.quiet) as progress:
+        for shard in manifest.shards:
+            _check_file(folder, shard)
+            before = progress.count
+            for record in read_shard(folder / shard.file):
+                chip = decode_chip(manifest.spec, record)
+                counts[shard.split] += count_classes(chip.label_hw, manifest.class_scheme.n_classes)
+                if config.preview and (progress.count % shown_every) == shown_every // 2:
+                    shown.append(chip)
+                progress.advance()
+            records = progress.count - before
+            if records != shard.records:
+                raise LcsegError(
+                    folder / shard.file, f"holds {records} records, manifest {shard.records}"
+                )
+    _check_counts(folder, manifest, counts)
+    if config.preview:
+        draw_chips(manifest, shown[: config.preview_chips], config.preview)
+    return _format(config, manifest)
+
+
+def draw_chips(manifest: Manifest, chips: list[Chip], path: str) -> None:
+    """Draw chips beside their labels."""
+    scheme = manifest.class_scheme
+    rows = [
+        [stretch(chip.image_hwc, np.any(chip.image_hwc, axis=-1)), scheme.colorize(chip.label_hw)]
+        for chip in chips
+    ]
+    half = (len(rows) + 1) // 2
+    blank = np.full_like(rows[0][0], 255)
+    right = rows[half:] + [[blank, blank]] * (2 * half - len(rows))
+    sides = [a + b for a, b in zip(rows[:half], right, strict=True)]
+    save_figure(draw_panels(["image", "label"] * 2, sides, scheme), path)
+
+
+def _check_file(folder: Path, shard: ShardInfo) -> None:
+    path = folder / shard.file
+    if not path.exists():
+        raise LcsegError(path, "is missing", "convert again")
+    size = path.stat().st_size
+    if size != shard.bytes:
+        raise LcsegError(path, f"has {size:,} bytes, manifest {shard.bytes:,}", "convert again")
+    if file_sha256(path) != shard.sha256:
+        raise LcsegError(path, "its checksum differs from the manifest's", "convert again")
+
+
+def _check_counts(folder: Path, manifest: Manifest, counts: dict[str, np.ndarray]) -> None:
+    for split, summary in manifest.splits.items():
+        expected = [*summary.class_pixels, summary.ignored_pixels]
+        if counts[split].tolist() != expected:
+            raise LcsegError(
+                folder, f"class counts of {split} are {counts[split].tolist()}, manifest {expected}"
+            )
+
+
+def _format(config: InspectConfig, manifest: Manifest) -> str:
+    size_mb = sum(shard.bytes for shard in manifest.shards) / 1e6
+    pixel = f"{manifest.pixel_m:.4g} m pixels" if manifest.pixel_m else "not georeferenced"
+    lines = [
+        describe(manifest),
+        "",
+        f"{config.data}: {sum(s.records for s in manifest.shards):,} chips "
+        f"of {manifest.chip_px} px, "
+        f"{', '.join(manifest.bands)} as {manifest.dtype}, {pixel}",
+        f"{len(manifest.shards)} shards, {size_mb:.1f} MB, from {len(manifest.sources)} scenes; "
+        "sizes, checksums and counts are right",
+    ]
+    if config.preview:
+        lines.append(f"preview: {config.preview}")
+    return "\n".join(lines)

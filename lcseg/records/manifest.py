@@ -1,0 +1,133 @@
+"""`dataset.json`: what a data set is, and whether it is whole.
+
+manifest = read_manifest("data")
+manifest.spec, manifest.class_scheme, manifest.shards_of("train")
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcseg.classes import ClassScheme
+from lcseg.documents import read_document, write_document
+from lcseg.errors import LcsegError
+from lcseg.records.spec import RecordSpec
+
+FILE = "dataset.json"
+FORMAT = "lcseg-dataset"
+VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class BandStatistics:
+    """Over the valid pixels of the training split; one number for each band."""
+
+    pixels: int  # How many pixels were counted.
+    mean: tuple[float, ...]  # In the image's own units.
+    std: tuple[float, ...]  # Standard deviation; 1 for a constant band.
+    low: tuple[float, ...]  # Least value.
+    high: tuple[float, ...]  # Greatest value.
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """What a split holds."""
+
+    chips: int  # Records.
+    class_pixels: tuple[int, ...]  # Labelled pixels of each class.
+    ignored_pixels: int  # Pixels whose label is 255.
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """One TFRecord file."""
+
+    file: str  # Name, in the folder of the manifest.
+    split: str  # train, val or test.
+    records: int  # How many it holds.
+    bytes: int  # Size of the file.
+    sha256: str  # Of the file, in hexadecimal.
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """One scene that chips were cut from."""
+
+    key: str  # Its name in the records.
+    image: str  # Path of its image raster.
+    label: str  # Path of its label raster.
+    height: int  # Rows.
+    width: int  # Columns.
+    transform: tuple[float, ...]  # a, b, c, d, e, f.
+    crs: str | None  # WKT or "EPSG:n"; None: not georeferenced.
+    chips: int  # Records that it gave.
+    chips_without_label: int  # Places that gave none, for want of a single labelled pixel.
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data set."""
+
+    format: str  # "lcseg-dataset".
+    format_version: str  # "major.minor".
+    created_by: str  # Program and version.
+    chip_px: int  # Side of a chip, in pixels.
+    bands: tuple[str, ...]  # Names, in order.
+    dtype: str  # Of the image.
+    pixel_m: float | None  # Ground sample distance in metres; None: not georeferenced.
+    class_scheme: ClassScheme  # What the labels mean.
+    statistics: BandStatistics  # Of the training split.
+    splits: dict[str, SplitSummary]  # By name.
+    shards: tuple[ShardInfo, ...]  # In writing order.
+    sources: tuple[SourceInfo, ...]  # In reading order.
+    settings: dict[str, str | int | float | bool]  # The flags that made it.
+
+    @property
+    def spec(self) -> RecordSpec:
+        return RecordSpec(self.chip_px, len(self.bands), self.dtype)
+
+    @property
+    def digest(self) -> str:
+        """One checksum for all records: the same digest, the same data."""
+        text = "".join(f"{shard.split}:{shard.sha256}\n" for shard in self.shards)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def shards_of(self, split: str) -> tuple[ShardInfo, ...]:
+        return tuple(shard for shard in self.shards if shard.split == split)
+
+    def chips_of(self, split: str) -> int:
+        return self.splits[split].chips if split in self.splits else 0
+
+
+@dataclass(frozen=True)
+class _Heading:
+    """The part of a manifest that every version has."""
+
+    format: str
+    format_version: str
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """Read the manifest of a data set; a newer major version is refused."""
+    path = Path(folder) / FILE
+    if not path.exists():
+        raise LcsegError(
+            folder, f"is not a data set: it has no {FILE}", "make one with lcseg convert"
+        )
+    heading = read_document(path, _Heading)
+    if heading.format != FORMAT:
+        raise LcsegError(path, f"format is {heading.format!r}, expected {FORMAT!r}")
+    if heading.format_version.split(".")[0] != VERSION.split(".", maxsplit=1)[0]:
+        raise LcsegError(
+            path,
+            f"has format version {heading.format_version}, this lcseg reads {VERSION}",
+            "use the lcseg that wrote it, or convert again",
+        )
+    return read_document(path, Manifest)
+
+
+def write_manifest(folder: str | Path, manifest: Manifest) -> None:
+    """Write the manifest; it is the last file of a data set to be written."""
+    write_document(Path(folder) / FILE, manifest)

@@ -1,0 +1,59 @@
+"""What one record holds; the encoder and the parser are both built from it.
+
+spec = RecordSpec(chip_px=256, bands=4, dtype="uint8")
+chip = Chip(image_hwc, label_hw, source="scene-1", row=0, col=512, transform=(…), crs="EPSG:…")
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+IMAGE, LABEL, SHAPE = "image", "label", "shape"
+SOURCE, ROW, COL, TRANSFORM, CRS = "source", "row", "col", "transform", "crs"
+"""The keys of a record; `tfrecords_spec/README.md` says what they mean."""
+
+
+@dataclass(frozen=True)
+class RecordSpec:
+    """The sizes and types that all chips of a data set share."""
+
+    chip_px: int  # Side of a chip, in pixels.
+    bands: int  # Bands of the image.
+    dtype: str  # Of the image: uint8, uint16, int16 or float32; stored little-endian.
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.chip_px, self.chip_px, self.bands
+
+    @property
+    def chip_bytes(self) -> int:
+        """Size of the raw pixels of one chip and its label."""
+        return self.chip_px**2 * (self.bands * np.dtype(self.dtype).itemsize + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Chip:
+    """A square sample of a scene."""
+
+    image_hwc: np.ndarray  # Raw pixels; those that are missing are 0 in every band.
+    label_hw: np.ndarray  # uint8 class indices, 255 where nothing is to be learnt.
+    source: str  # Key of the scene in the manifest.
+    row: int  # First row in the scene.
+    col: int  # First column in the scene.
+    transform: tuple[float, ...]  # Of the chip's own pixels: a, b, c, d, e, f.
+    crs: str  # Of the transform; empty: not georeferenced.
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Chip):
+            return NotImplemented
+        place = ("source", "row", "col", "transform", "crs")
+        return (
+            np.array_equal(self.image_hwc, other.image_hwc)
+            and self.image_hwc.dtype == other.image_hwc.dtype
+            and np.array_equal(self.label_hw, other.label_hw)
+            and all(getattr(self, name) == getattr(other, name) for name in place)
+        )
+
+    __hash__ = None  # type: ignore[assignment]

@@ -1,0 +1,44 @@
+"""Starting TensorFlow without its native chatter, which would bury the one line that matters.
+
+start_tensorflow()        # in a binary, once its flags are known to be good
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def start_tensorflow() -> None:
+    """Import TensorFlow and find its devices, holding back what it writes to stderr.
+
+    Its first messages come before it reads its own log level. Set `TF_CPP_MIN_LOG_LEVEL=0` to
+    see everything, for example to learn why a GPU was not found.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
+        return
+    with _stderr_held_back():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Hold back the process's stderr; it is shown after all if the block fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

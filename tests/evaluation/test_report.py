@@ -1,0 +1,157 @@
+"""The report of an evaluation, as JSON, pictures and a page."""
+
+import base64
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from lcseg.classes import ClassScheme, LandClass
+from lcseg.documents import read_document
+from lcseg.evaluation.confusion import Confusion
+from lcseg.evaluation.report import Report, page_environment, render_html, write_report
+from lcseg.pictures import encode_png
+
+SCHEME = ClassScheme(
+    "three",
+    (
+        LandClass("water", "#1F78C8", (1,)),
+        LandClass("<b>tree</b>/forest", "#1E6B34", (2,)),
+        LandClass("road", "#3C3C3C", (3,)),
+    ),
+)
+COUNTS = np.array([[9_000, 1_000, 0], [500, 12_345, 0], [0, 0, 0]], np.int64)
+PANELS = encode_png(np.zeros((4, 4, 3), np.uint8))
+
+
+def make_report(counts: np.ndarray, details: dict[str, str]) -> Report:
+    confusion = Confusion(counts)
+    return Report(
+        title="Evaluation of a & b",
+        subject="runs/a/bundle",
+        reference="chips, split <test>",
+        scheme=SCHEME,
+        counts=confusion.cells,
+        scores=confusion.scores(SCHEME.names),
+        created="2026-01-02T03:04:05+00:00",
+        details=details,
+    )
+
+
+@pytest.fixture
+def report() -> Report:
+    return make_report(COUNTS, {"pixel size": "1 m", "<i>": "<script>alert(1)</script>"})
+
+
+class Page(HTMLParser):
+    """What a page holds: its tags, what they refer to, and the text of its table cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.titles: list[str] = []
+        self.cells: list[str] = []
+        self._in_cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.references += [v for k, v in attrs if k in ("src", "href", "srcset", "action")]
+        self.titles += [v for k, v in attrs if k == "title"]
+        if tag == "td":
+            self.cells.append("")
+        self._in_cell = tag == "td" or (self._in_cell and tag != "th")
+
+    def handle_endtag(self, tag):
+        self._in_cell = self._in_cell and tag != "td"
+
+    def handle_data(self, data):
+        if self._in_cell:
+            self.cells[-1] += data.strip()
+
+
+def test_a_report_is_written_as_json_a_picture_and_a_page(tmp_path, report):
+    write_report(report, tmp_path / "new", PANELS)
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["confusion.png", "report.html", "report.json"]
+    assert read_document(tmp_path / "new" / "report.json", Report) == report
+    assert (tmp_path / "new" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+    assert page == render_html(report, PANELS)
+
+
+def test_a_report_that_is_written_again_replaces_the_old_one(tmp_path, report):
+    (tmp_path / "report.html").write_text("old")
+    write_report(report, tmp_path)
+    write_report(report, tmp_path)
+    assert "Evaluation of a &amp; b" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_counts_of_other_classes_are_refused(report):
+    assert report.confusion.counts.tolist() == COUNTS.tolist()
+    with pytest.raises(ValueError, match="not those of the 3 classes"):
+        dataclasses.replace(report, counts=Confusion.empty(2).cells)
+
+
+def test_the_page_asks_for_nothing_else(report):
+    text = render_html(report, PANELS)
+    page = Page(text)
+    assert page.references == [
+        "data:,",
+        "data:image/png;base64," + base64.b64encode(PANELS).decode(),
+    ]
+    assert not re.search(r"https?:|//|url\(|@import", render_html(report))
+    assert not {"script", "iframe", "object", "form"} & set(page.tags)
+
+
+def test_names_and_details_are_escaped(report):
+    text = render_html(report)
+    assert "<b>tree" not in text
+    assert "&lt;b&gt;tree&lt;/" in text
+    assert "<script>" not in text
+    assert "split &lt;test&gt;" in text
+    assert Page(text).titles[1] == "water mapped as <b>tree</b>/forest: 1,000 pixels"
+
+
+def test_the_page_shows_scores_and_shares_of_rows(report):
+    cells = Page(render_html(report)).cells
+    assert cells[:5] == ["0.857", "0.923", "0.947", "0.900", "10,000"]
+    assert cells[9] == "12,845"
+    assert cells[10:15] == ["–", "–", "–", "–", "0"]
+    assert cells[15:19] == ["90.0", "10.0", "0.0", "90.0"]
+    assert cells[19:23] == ["3.9", "96.1", "0.0", "96.1"]
+    assert cells[23:27] == ["–", "–", "–", "–"]
+    assert cells[27:31] == ["94.7", "92.5", "–", "93.4"]
+
+
+def test_samples_and_details_stand_only_where_there_are_any(report):
+    plain = make_report(COUNTS, {})
+    assert "Samples" not in render_html(plain)
+    assert "Details" not in render_html(plain)
+    assert "Samples" in render_html(report, PANELS)
+    assert "pixel size" in render_html(report)
+
+
+def test_a_report_of_no_pixels_says_so(tmp_path):
+    empty = make_report(np.zeros_like(COUNTS), {})
+    write_report(empty, tmp_path)
+    assert read_document(tmp_path / "report.json", Report) == empty
+    text = render_html(empty)
+    assert "No pixel has both a label and a prediction" in text
+    assert "None" not in text
+    assert "nan" not in text
+
+
+def test_another_template_can_import_the_pieces(report):
+    template = page_environment().from_string(
+        '{% import "parts.html" as parts %}{{ parts.head("Index") }}{{ parts.legend(scheme) }}'
+        "{{ parts.headline(scores) }}"
+    )
+    text = template.render(scheme=SCHEME, scores=report.scores)
+    assert "<title>Index</title>" in text
+    assert "--color: #1F78C8" in text
+    assert "<dd>0.934</dd>" in text

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import logging as standard_logging
+import logging
 import sys
 import textwrap
 import traceback
@@ -22,7 +22,7 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from absl import app, flags, logging
+from absl import app, flags
 
 from lcseg.errors import LcsegError
 
@@ -87,9 +87,9 @@ class ConfigFlags(Generic[Config]):
                 default = "" if flag.default in (None, "") else f" (default: {flag.default})"
                 shown = f"--{name}={values}{default}"
             lines.append(f"  {shown}")
-            lines += textwrap.wrap(
-                flag.help, 92, initial_indent="      ", subsequent_indent="      "
-            )
+            # absl puts the choices before the help of an enum.
+            text = flag.help.rpartition(">: ")[2]
+            lines += textwrap.wrap(text, 92, initial_indent="      ", subsequent_indent="      ")
         return "\n".join([*lines, "  --verbosity=1", "      Show the traceback of an error."])
 
 
@@ -164,9 +164,10 @@ def run(
 
 
 def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) -> int:
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().setFormatter(standard_logging.Formatter("%(message)s"))
+    log = logging.getLogger("lcseg")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.handlers = [logging.StreamHandler()]
     try:
         main(config_flags.collect())
     except LcsegError as error:
@@ -180,7 +181,7 @@ def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) ->
 
 
 def _fail(message: object, exit_code: int) -> int:
-    if logging.level_debug() and sys.exc_info()[0]:
+    if flags.FLAGS.is_parsed() and flags.FLAGS["verbosity"].value > 0:
         traceback.print_exc()
     print(f"lcseg: {' '.join(str(message).split())}", file=sys.stderr)
     return exit_code

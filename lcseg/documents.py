@@ -6,23 +6,17 @@ manifest = read_document(path, Manifest)       # LcsegError names the field that
 
 from __future__ import annotations
 
-import functools
 import uuid
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pydantic
 
 from lcseg.errors import LcsegError
 
 T = TypeVar("T")
-
-
-@functools.cache
-def _adapter(kind: Hashable) -> pydantic.TypeAdapter[Any]:
-    return pydantic.TypeAdapter(kind)
 
 
 def read_document(path: str | Path, kind: type[T]) -> T:
@@ -37,7 +31,7 @@ def read_document(path: str | Path, kind: type[T]) -> T:
 def parse_document(text: bytes | str, kind: type[T], where: object) -> T:
     """Parse JSON text as a `kind`; errors are reported as those of `where`."""
     try:
-        return _adapter(kind).validate_json(text)
+        return pydantic.TypeAdapter(kind).validate_json(text)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the document"
@@ -46,7 +40,7 @@ def parse_document(text: bytes | str, kind: type[T], where: object) -> T:
 
 def format_document(value: object) -> str:
     """Format a dataclass as JSON text that `parse_document` reads back; NaN is null."""
-    return _adapter(type(value)).dump_json(value, indent=2).decode() + "\n"
+    return pydantic.TypeAdapter(type(value)).dump_json(value, indent=2).decode() + "\n"
 
 
 def write_document(path: str | Path, value: object) -> None:

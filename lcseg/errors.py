@@ -26,7 +26,7 @@ class UnknownCodesError(LcsegError):
     """A label raster holds codes that the class scheme does not name."""
 
 
-class Interrupted(LcsegError):
+class InterruptedRunError(LcsegError):
     """Work ended early because a signal asked for it; nothing is lost.
 
     The exit code is the shell's: 128 plus the number of the signal.

@@ -18,7 +18,7 @@ def start_tensorflow() -> None:
     Its first messages come before it reads its own log level. Set `TF_CPP_MIN_LOG_LEVEL=0` to
     see everything, for example to learn why a GPU was not found.
     """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         return
     with _stderr_held_back():
         import tensorflow as tf

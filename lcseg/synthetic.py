@@ -10,8 +10,7 @@ Cover is decided first and painted second, so that a change can be planted in be
     truth_hw[truth_hw == TREES] = BARREN
     image_hwc = render(truth_hw, survey, config)
 
-Only additions, products, quotients and uniform draws make the pixels, since sines, Gaussians and
-BLAS may round differently from machine to machine.
+Pixels come from uniform draws by + - * / alone: sines, Gaussians and BLAS differ between machines.
 """
 
 from __future__ import annotations
@@ -19,40 +18,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator, default_rng
 
-NO_LABEL, WATER, TREES, LOW_VEGETATION, BARREN, IMPERVIOUS, ROAD = range(7)
+# Codes of the Chesapeake land cover; grass stands for all low vegetation.
+NO_LABEL, WATER, TREES, GRASS, BARREN, IMPERVIOUS, ROAD = range(7)
 
-# Reflected light as (red, green, blue, near infrared), 0 .. 255. What confuses a classifier of
-# single pixels is deliberate: lush crops are like crowns, dry ones like soil, roofs like both.
-CLEAR_WATER, MUDDY_WATER = (40, 60, 66, 30), (104, 104, 82, 62)
-LEAFY_TREES, BROWN_TREES = (74, 100, 58, 150), (122, 110, 82, 124)
-SOIL, SAND = (138, 112, 88, 100), (196, 180, 150, 140)
-ASPHALT, CONCRETE = (104, 104, 106, 88), (170, 165, 156, 138)
-SHADE = (0.42, 0.48, 0.58, 0.36)
-LAWN = 0
-CROPS = np.array(
-    [
-        (98, 118, 72, 150),
-        (76, 104, 58, 158),
-        (84, 126, 60, 176),
-        (112, 128, 78, 148),
-        (156, 150, 100, 134),
-        (176, 160, 116, 128),
-        (134, 110, 86, 102),
-        (150, 126, 98, 106),
-    ],
-    np.float32,
-)
-ROOFS = np.array(
-    [
-        (126, 124, 124, 104),
-        (116, 90, 74, 88),
-        (158, 96, 76, 112),
-        (208, 206, 200, 170),
-        (78, 78, 84, 66),
-    ],
-    np.float32,
-)
+# Four tones of each cover, (red, green, blue, near infrared), 0 .. 255. They overlap on purpose:
+# lush crops look like crowns, dry ones like soil, roofs like both, and shadow like water.
+TONES = {
+    WATER: ((40, 58, 64, 30), (44, 64, 68, 34), (66, 76, 72, 44), (104, 104, 82, 62)),
+    TREES: ((56, 86, 52, 138), (68, 96, 56, 148), (92, 106, 66, 140), (124, 112, 82, 126)),
+    GRASS: ((74, 102, 56, 154), (98, 124, 70, 156), (172, 158, 112, 130), (136, 110, 86, 99)),
+    BARREN: ((120, 96, 76, 92), (150, 126, 102, 110), (174, 154, 126, 126), (198, 182, 152, 142)),
+    IMPERVIOUS: ((76, 76, 82, 66), (116, 90, 74, 88), (158, 98, 78, 112), (206, 204, 198, 170)),
+    ROAD: ((100, 100, 104, 86), (112, 112, 112, 94), (126, 124, 122, 104), (170, 164, 154, 138)),
+}
+SHADOW = np.array((0.58, 0.52, 0.42, 0.64), np.float32)  # Share of light lost in full shadow.
 
 
 @dataclass(frozen=True)
@@ -61,27 +42,22 @@ class Landscape:
 
     size_px: int = 768  # Side of the square scene, in pixels of 1 m.
     seed: int = 0  # Scenes of different seeds differ in everything.
-    unlabelled_share: float = 0.0  # Share of the scene whose label is missing, in blobs.
-    nodata_share: float = 0.0  # Share of the scene that the image does not cover, as a wedge.
-    noise: float = 4.0  # Largest error of the sensor, in grey levels; 0 means none.
+    unlabelled_share: float = 0.0  # Share of the scene whose label is missing, 0 .. 1, in blobs.
+    nodata_share: float = 0.0  # Share of the scene that the image leaves out, 0 .. 1, as a wedge.
+    noise: float = 5.0  # Largest error of the sensor, in grey levels; 0 means none.
 
     def __post_init__(self) -> None:
-        if self.size_px < 32:
-            raise ValueError(f"size_px is {self.size_px}, expected 32 or more")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected 0 or more")
-        for name in ("unlabelled_share", "nodata_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 .. 1, without 1")
-        if self.noise < 0:
-            raise ValueError(f"noise is {self.noise}, expected 0 or more")
+        limits = ((32, 2**15), (0, 2**63), (0, 1), (0, 1), (0, 255))
+        for (name, value), (low, high) in zip(vars(self).items(), limits, strict=True):
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}, expected {low} to {high}")
 
 
 @dataclass(frozen=True)
 class Scene:
     """An image, its label, and the truth behind both."""
 
-    image_hwc: np.ndarray  # uint8 [H, W, 4]: red, green, blue, near infrared; 0 is no data.
+    image_hwc: np.ndarray  # uint8 [H, W, 4]: red, green, blue, near infrared; all 0 is no data.
     codes_hw: np.ndarray  # uint8: Chesapeake codes, 0 where the label is missing.
     truth_hw: np.ndarray  # uint8: Chesapeake codes everywhere.
     valid_hw: np.ndarray  # bool: whether there is an image.
@@ -89,295 +65,206 @@ class Scene:
 
 @dataclass(frozen=True)
 class Survey:
-    """How the ground is divided: blocks between roads, fields and house plots in the blocks."""
+    """How roads cut the ground into blocks, and these fall into fields and house plots; [H, W]."""
 
-    road_px: np.ndarray  # float32: distance to the edge of the nearest road, below 0 on it.
-    is_village: np.ndarray  # bool: whether the block is a village.
-    field_hw: np.ndarray  # int: number of the field.
-    rows_px: np.ndarray  # float32: place across the rows of the field.
-    border: np.ndarray  # float32: distance to the border of the field, in widths of the field.
-    plot_hw: np.ndarray  # int: number of the plot.
-    house_u: np.ndarray  # float32: offset from the middle of the plot's house, in half houses.
-    house_v: np.ndarray  # float32: the same, at right angles; positive towards the street.
+    road_px: np.ndarray  # Distance to the edge of the nearest road, below 0 on it.
+    is_village: np.ndarray  # Whether the block is a village.
+    field: np.ndarray  # Number of the field.
+    border: np.ndarray  # Distance to the border of the field, in widths of the field.
+    rows_px: np.ndarray  # Place across the rows of the field.
+    plot: np.ndarray  # Number of the house plot.
+    house_u: np.ndarray  # Offset from the middle of the plot's house, in half houses.
+    house_v: np.ndarray  # The same at right angles.
 
 
 def make_landscape(config: Landscape) -> Scene:
-    """Make the scene of a configuration, the same bytes on every machine."""
-    survey = survey_ground(config)
+    """Make the scene of a configuration: the same bytes on every machine."""
+    survey, rng, size_px = survey_ground(config), default_rng([config.seed, 3]), config.size_px
     truth_hw = decide_cover(survey, config)
-    rng = np.random.default_rng([config.seed, 3])
-    score_hw = make_noise(rng, config.size_px, 160, 1)
-    codes_hw = np.where(top(score_hw, config.unlabelled_share), NO_LABEL, truth_hw)
-    y, x = np.mgrid[: config.size_px, : config.size_px]
+    y, x = np.mgrid[:size_px, :size_px]
     valid_hw = ~top(draw(rng, -1, 1) * x + draw(rng, -1, 1) * y, config.nodata_share)
+    frayed = make_noise(rng, size_px, 160, 20) + draw(rng, -0.1, 0.1, truth_hw.shape)
+    codes_hw = np.where(top(frayed, config.unlabelled_share), np.uint8(NO_LABEL), truth_hw)
     image_hwc = render(truth_hw, survey, config) * valid_hw[..., None]
-    return Scene(image_hwc, codes_hw.astype(np.uint8), truth_hw, valid_hw)
+    return Scene(image_hwc, codes_hw, truth_hw, valid_hw)
 
 
 def survey_ground(config: Landscape) -> Survey:
-    """Divide the ground into blocks, the blocks into fields and house plots."""
-    rng, size_px = np.random.default_rng([config.seed, 0]), config.size_px
-    x, y = grid_xy(size_px)
+    """Divide the ground along two families of bent lines, about at right angles."""
+    rng, size_px = default_rng([config.seed, 0]), config.size_px
+    y, x = np.mgrid[:size_px, :size_px].astype(np.float32)
     slope = draw(rng, -0.9, 0.9)
-    length = float(np.sqrt(1 + slope * slope))
-    u_px = (x + slope * y) / length + 40 * make_noise(rng, size_px, 400, 100)
-    v_px = (y - slope * x) / length + 40 * make_noise(rng, size_px, 400, 100)
-    column_hw, part_u, width_px = locate(u_px, draw_cuts(rng, size_px))
-    v_px += pick(rng, column_hw, 0, 150)  # Minor roads end at the main ones.
-    row_hw, part_v, depth_px = locate(v_px, draw_cuts(rng, size_px))
-    block_hw = column_hw * 1009 + row_hw
-    is_village = pick(rng, block_hw) < 0.25
+    u_px = x + slope * y + 50 * make_noise(rng, size_px, 400, 100)
+    v_px = y - slope * x + 50 * make_noise(rng, size_px, 400, 100)
+    column, part_u, width_px = cut_line(rng, u_px)
+    # Minor roads end at the main ones.
+    row, part_v, depth_px = cut_line(rng, v_px + pick(rng, column, 0, 150))
+    block = 1009 * column + row  # An odd stride, so that neighbours differ in what they pick.
+    is_village = pick(rng, block) < 0.25
 
-    has_road = pick(rng, block_hw + (part_v > 0.5)) < 0.6
-    to_main = to_edge(part_u) * width_px - pick(rng, column_hw + (part_u > 0.5), 4, 8)
-    to_minor = to_edge(part_v) * depth_px - 3.5
-    to_street = to_edge(3 * part_v % 1) * depth_px / 3 - 3
-    road_px = np.minimum(to_main, np.where(has_road, to_minor, to_main))
-    road_px = np.minimum(road_px, np.where(is_village, to_street, road_px))
+    main_px = to_edge(part_u) * width_px - pick(rng, column + (part_u > 0.5), 5, 9)
+    minor_px = to_edge(part_v) * depth_px - pick(rng, block + (part_v > 0.5), 3, 5)
+    street_px = np.where(is_village, to_edge(3 * part_v % 1) * depth_px / 3 - 3.5, main_px)
 
-    is_long = pick(rng, block_hw) < 0.5
-    strip_hw = np.where(is_long, part_u, part_v) * np.floor(pick(rng, block_hw, 1, 5))
-    plot_u, plot_v = 8 * part_u, 6 * part_v
-    plot_hw = block_hw * 48 + np.floor(plot_u).astype(int) * 6 + np.floor(plot_v).astype(int)
-    faces_up = np.floor(plot_v) % 2 == 0  # Two rows of plots lie between two streets.
-    house_v = (plot_v % 1 - pick(rng, plot_hw, 0.4, 0.6)) / pick(rng, plot_hw, 0.18, 0.32)
+    is_long = pick(rng, block) < 0.5
+    strip = np.where(is_long, part_u, part_v) * pick(rng, block, 1, 5).astype(int)
+    plot = 48 * block + 6 * (8 * part_u).astype(int) + (6 * part_v).astype(int)
+    house_u = (8 * part_u % 1 - pick(rng, plot, 0.4, 0.6)) / pick(rng, plot, 0.18, 0.32)
+    house_v = (6 * part_v % 1 - pick(rng, plot, 0.4, 0.6)) / pick(rng, plot, 0.18, 0.32)
     return Survey(
-        road_px=road_px,
+        road_px=np.minimum(np.minimum(main_px, minor_px), street_px),
         is_village=is_village,
-        field_hw=block_hw * 7 + np.floor(strip_hw).astype(int),
+        field=7 * block + strip.astype(int),
+        border=to_edge(strip % 1),
         rows_px=np.where(is_long, u_px, v_px),
-        border=to_edge(strip_hw % 1),
-        plot_hw=plot_hw,
-        house_u=(plot_u % 1 - pick(rng, plot_hw, 0.4, 0.6)) / pick(rng, plot_hw, 0.18, 0.32),
-        house_v=np.where(faces_up, -house_v, house_v),
+        plot=plot,
+        house_u=house_u,
+        house_v=house_v,
     )
 
 
 def decide_cover(survey: Survey, config: Landscape) -> np.ndarray:
-    """Decide the land cover, uint8 [H, W] of Chesapeake codes; later layers lie on earlier ones."""
-    rng, size_px = np.random.default_rng([config.seed, 1]), config.size_px
-    truth_hw = np.full((size_px, size_px), LOW_VEGETATION, np.uint8)
-    is_house, is_driveway, is_garden_tree = build_houses(rng, survey)
-    for code, mask_hw in (
-        (TREES, grow_forest(rng, survey) | is_garden_tree),
-        (BARREN, lay_bare(rng, survey)),
-        (ROAD, is_driveway),
-        (IMPERVIOUS, is_house),
+    """Decide the cover, uint8 [H, W] of codes 1 .. 6; later layers lie on earlier ones."""
+    rng, size_px = default_rng([config.seed, 1]), config.size_px
+    truth_hw = np.full((size_px, size_px), GRASS, np.uint8)
+    pits = make_noise(rng, size_px, 130, 4) + pick(rng, survey.field, -0.3, 0.3)
+    for code, is_code in (
+        (TREES, grow_trees(rng, survey)),
+        (BARREN, top(pits, 0.06)),
+        (IMPERVIOUS, build_houses(rng, survey)),
         (WATER, run_river(rng, size_px)),
         (ROAD, survey.road_px < 0),
         (WATER, top(make_noise(rng, size_px, 260, 8), 0.1)),
     ):
-        truth_hw[mask_hw] = code
+        truth_hw[is_code] = code
     return truth_hw
 
 
-def grow_forest(rng: np.random.Generator, survey: Survey) -> np.ndarray:
-    """Where forest grows: woods that follow the fields in part, and hedges between some fields."""
-    size_px = len(survey.field_hw)
-    woods = make_noise(rng, size_px, 220, 4) + pick(rng, survey.field_hw, -0.3, 0.3)
-    hedge = make_noise(rng, size_px, 40, 4) + pick(rng, survey.field_hw, -1, 1)
-    is_hedge = (survey.border < 0.07) & (hedge > 0.2) & ~survey.is_village
-    return top(woods - survey.is_village * np.float32(0.5), 0.3) | is_hedge
+def grow_trees(rng: Generator, survey: Survey) -> np.ndarray:
+    """Grow woods, which end at field borders in part, hedges along fields, and trees in gardens."""
+    woods = make_noise(rng, len(survey.field), 220, 4) + pick(rng, survey.field, -0.3, 0.3)
+    hedge = make_noise(rng, len(survey.field), 30, 5) + pick(rng, survey.field, -0.5, 0.5)
+    is_hedge = hedge > np.where(survey.is_village, 0.75, 0.2 + 7 * survey.border)
+    return top(woods - 0.5 * survey.is_village, 0.3) | is_hedge
 
 
-def lay_bare(rng: np.random.Generator, survey: Survey) -> np.ndarray:
-    """Where the soil is bare: pits and building sites, straight where they meet a border."""
-    score_hw = make_noise(rng, len(survey.field_hw), 130, 4)
-    return top(score_hw + pick(rng, survey.field_hw, -0.3, 0.3), 0.06)
+def build_houses(rng: Generator, survey: Survey) -> np.ndarray:
+    """Build houses on most plots of a village and on few elsewhere."""
+    is_built = pick(rng, survey.plot) < np.where(survey.is_village, 0.85, 0.02)
+    return is_built & (abs(survey.house_u) < 1) & (abs(survey.house_v) < 1)
 
 
-def run_river(rng: np.random.Generator, size_px: int) -> np.ndarray:
-    """Where a river runs: a winding band through the middle part of the scene."""
-    x, y = grid_xy(size_px)
-    slope, shift_px = draw(rng, -1, 1), draw(rng, -0.2, 0.2) * size_px
-    bend_px = 110 * make_noise(rng, size_px, 320, 20)
-    return abs(x + slope * y + bend_px + shift_px) < draw(rng, 8, 20)
-
-
-def build_houses(
-    rng: np.random.Generator, survey: Survey
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where houses, driveways and garden trees are: on most plots of a village, and on few others."""
-    u, v = survey.house_u, survey.house_v
-    is_built = pick(rng, survey.plot_hw) < np.where(survey.is_village, 0.85, 0.02)
-    is_house = np.maximum(abs(u), abs(v)) < 1
-    is_driveway = (abs(u - 0.6) < 0.22) & (v > 0)
-    crown = (u - 1.3) * (u - 1.3) + (v + 1.3) * (v + 1.3)
-    is_tree = crown < pick(rng, survey.plot_hw, -0.4, 1)
-    return is_built & is_house, is_built & is_driveway, is_built & is_tree
+def run_river(rng: Generator, size_px: int) -> np.ndarray:
+    """Wind a river through the middle part of the scene."""
+    y, x = np.mgrid[:size_px, :size_px] - size_px / 2
+    middle_px = x + draw(rng, -1, 1) * y + draw(rng, -0.2, 0.2) * size_px
+    return abs(middle_px + 110 * make_noise(rng, size_px, 320, 20)) < draw(rng, 8, 20)
 
 
 def render(truth_hw: np.ndarray, survey: Survey, config: Landscape) -> np.ndarray:
-    """Paint land cover as an image.
+    """Paint cover as an image, uint8 [H, W, 4] in 1 .. 255; the seed gives season and light.
 
-    Args:
-        truth_hw: uint8 [H, W], codes 1 .. 6. Where it does not change, the paint does not either,
-            but for shadows.
-        survey: the ground, which gives fields and roofs their own tones.
-        config: of which the seed gives season, light and sensor.
-
-    Returns:
-        uint8 [H, W, 4], red, green, blue and near infrared, 1 .. 255.
+    A change of cover changes its own pixels, and those that it shades or that blur into it.
     """
-    rng, size_px = np.random.default_rng([config.seed, 2]), config.size_px
-    image_hwc = np.zeros((*truth_hw.shape, 4), np.float32)
-    for code, paint in PAINTERS.items():
-        is_code = truth_hw == code
-        image_hwc[is_code] = paint(rng, survey)[is_code]
-    height_m = raise_heights(rng, truth_hw, survey)
-    image_hwc *= light(height_m, draw(rng, -1, 1))
-    x, y = grid_xy(size_px)
-    falloff = 1 + (draw(rng, -0.15, 0.15) * x + draw(rng, -0.15, 0.15) * y) / size_px
-    gain, haze = draw(rng, 0.88, 1.1, (4,)), draw(rng, 0, 10, (4,))
-    image_hwc = blur(image_hwc * falloff[..., None] * gain + haze)
+    rng, size_px = default_rng([config.seed, 2]), config.size_px
+    tone = 0.4 + 0.5 * make_noise(rng, size_px, 120, 2) + draw(rng, -0.2, 0.2)
+    lawn, crop, roof = np.float32(0.2), pick(rng, survey.field), pick(rng, survey.plot)
+    crop = np.where(survey.is_village, lawn, crop) + 0.15 * (tone - 0.4)
+    tone = np.choose(truth_hw - 1, [tone, tone, crop, tone, roof, tone])
+    light = shine(raise_heights(rng, truth_hw, survey), draw(rng, -1, 1))
+    vignette = 1 + 0.12 * make_noise(rng, size_px, 2 * size_px, 2 * size_px)
+    image_hwc = mix_tones(truth_hw, tone) * light * vignette[..., None]
+    image_hwc = blur(image_hwc) * draw(rng, 0.93, 1.07, (4,)) + draw(rng, 0, 10, (4,))
     image_hwc += draw(rng, -config.noise, config.noise, image_hwc.shape)
     return image_hwc.clip(1, 255).astype(np.uint8)
 
 
-def paint_water(rng, survey):
-    mud = make_noise(rng, len(survey.plot_hw), 300, 20) + draw(rng, -0.4, 0.6)
-    return mix(CLEAR_WATER, MUDDY_WATER, mud.clip(0, 1))
+def mix_tones(truth_hw: np.ndarray, tone_hw: np.ndarray) -> np.ndarray:
+    """Colour each pixel by its place, 0 .. 1, between the first and the last tone of its cover."""
+    table = np.array([TONES[code] for code in range(WATER, ROAD + 1)], np.float32)
+    index, part = np.divmod(tone_hw.clip(0, 0.999) * 3, 1)
+    low, high = (table[truth_hw - 1, index.astype(int) + step] for step in (0, 1))
+    return low + part[..., None] * (high - low)
 
 
-def paint_trees(rng, survey):
-    kind = make_noise(rng, len(survey.plot_hw), 100, 3)
-    return mix(LEAFY_TREES, BROWN_TREES, (0.8 * kind + draw(rng, 0.0, 0.6)).clip(0, 1))
+def raise_heights(rng: Generator, truth_hw: np.ndarray, survey: Survey) -> np.ndarray:
+    """Raise crowns, furrows, mounds of soil and gabled roofs above the ground, in m."""
+    size_px, flat = len(truth_hw), np.float32(0)
+    y, x = np.mgrid[:size_px, :size_px].astype(np.float32)
+    # Two grids across each other hide that crowns stand in rows.
+    crowns = 2 + 8 * np.maximum(space_crowns(rng, x, y, 9), space_crowns(rng, x + y, x - y, 16))
+    spacing_px, depth_m = pick(rng, survey.field, 3, 7), pick(rng, survey.field, -0.5, 4).clip(0)
+    furrows = depth_m * to_edge(survey.rows_px / spacing_px % 1) * ~survey.is_village
+    mounds = 2 * make_noise(rng, size_px, 24, 3)
+    roofs = 6 - 3 * abs(survey.house_u).clip(0, 1)
+    return np.choose(truth_hw - 1, [flat, crowns, furrows, mounds, roofs, flat])
 
 
-def paint_fields(rng, survey):
-    crop = np.floor(pick(rng, survey.field_hw, 0, len(CROPS))).astype(int)
-    tone = CROPS[np.where(survey.is_village, LAWN, crop)]
-    rows = to_edge(survey.rows_px / pick(rng, survey.field_hw, 3, 6) % 1) - 0.25
-    rows *= np.where(survey.is_village, 0, pick(rng, survey.field_hw, -0.2, 0.5))
-    patchy = 0.1 * make_noise(rng, len(rows), 60, 2)
-    return tone * (1 + rows + patchy)[..., None]
+def space_crowns(rng: Generator, x: np.ndarray, y: np.ndarray, spacing_px: float) -> np.ndarray:
+    """Set one round crown into each cell of a grid, of random place and width; 0 .. 1."""
+    (column, part_x), (row, part_y) = np.divmod(x / spacing_px, 1), np.divmod(y / spacing_px, 1)
+    tree = 1009 * column.astype(int) + row.astype(int)
+    dx, dy = part_x - pick(rng, tree, 0.3, 0.7), part_y - pick(rng, tree, 0.3, 0.7)
+    return (1 - (dx * dx + dy * dy) / pick(rng, tree, 0.08, 0.4)).clip(0)
 
 
-def paint_soil(rng, survey):
-    return mix(SOIL, SAND, 0.4 + 0.8 * make_noise(rng, len(survey.plot_hw), 60, 2))
-
-
-def paint_roofs(rng, survey):
-    roof = np.floor(pick(rng, survey.plot_hw, 0, len(ROOFS))).astype(int)
-    return ROOFS[roof] * pick(rng, survey.plot_hw, 0.85, 1.15)[..., None]
-
-
-def paint_roads(rng, survey):
-    share = pick(rng, survey.field_hw // 7) + 0.15 * make_noise(rng, len(survey.plot_hw), 30, 2)
-    return mix(ASPHALT, CONCRETE, share)
-
-
-PAINTERS = {
-    WATER: paint_water,
-    TREES: paint_trees,
-    LOW_VEGETATION: paint_fields,
-    BARREN: paint_soil,
-    IMPERVIOUS: paint_roofs,
-    ROAD: paint_roads,
-}
-
-
-def raise_heights(rng, truth_hw: np.ndarray, survey: Survey) -> np.ndarray:
-    """Height above the ground in m: crowns, gabled roofs, and the mounds of bare soil."""
-    x, y = grid_xy(len(truth_hw))
-    crowns = np.maximum(grow_crowns(rng, x, y, 9), grow_crowns(rng, x + y, x - y, 16))
-    mounds = 1.5 * make_noise(rng, len(truth_hw), 24, 3)
-    height_m = np.where(truth_hw == TREES, 2 + 8 * crowns, np.float32(0))
-    height_m = np.where(truth_hw == BARREN, mounds, height_m)
-    return np.where(truth_hw == IMPERVIOUS, 6 - 3 * abs(survey.house_u).clip(0, 1), height_m)
-
-
-def grow_crowns(rng, x, y, spacing_px) -> np.ndarray:
-    """Height of a canopy, 0 .. 1: one round crown in each cell of a grid."""
-    column, row = np.floor(x / spacing_px), np.floor(y / spacing_px)
-    tree = (column * 1009 + row).astype(int)
-    dx = x / spacing_px - column - pick(rng, tree, 0.4, 0.6)
-    dy = y / spacing_px - row - pick(rng, tree, 0.4, 0.6)
-    return (1 - (dx * dx + dy * dy) / pick(rng, tree, 0.12, 0.34)).clip(0, 1)
-
-
-def light(height_m: np.ndarray, tilt: float, reach_px: int = 12) -> np.ndarray:
-    """Light that falls on each pixel, float32 [H, W, 4]; the sun stands in the south at 45 degrees.
-
-    A slope towards the sun is brighter; a pixel is in shadow where something to the south rises
-    above the ray to the sun.
-    """
-    size_px = len(height_m)
+def shine(height_m: np.ndarray, tilt: np.ndarray, reach_px: int = 12) -> np.ndarray:
+    """Light slopes by a sun in the south, 45 degrees high, and cast shadows; float32 [H, W, 4]."""
+    size_px, ray_m = len(height_m), height_m
     padded = np.pad(height_m, reach_px, mode="edge")
-    ray_m = height_m
     for step in range(1, reach_px + 1):
-        left = reach_px + round(tilt * step)
+        left = reach_px + round(float(tilt) * step)
         window = padded[reach_px + step :][:size_px, left : left + size_px]
         ray_m = np.maximum(ray_m, window - step)
     down, right = np.gradient(height_m)
     relief = (1 - 0.12 * (down + tilt * right)).clip(0.6, 1.3)
-    return mix((1, 1, 1, 1), SHADE, ((ray_m - height_m) / 3).clip(0, 1)) * relief[..., None]
+    lost = ((ray_m - height_m) / 3).clip(0, 1)
+    return (1 - lost[..., None] * SHADOW) * relief[..., None]
 
 
 def blur(image_hwc: np.ndarray) -> np.ndarray:
     """Blur by 1/4, 1/2, 1/4 along both axes."""
-    for axis in (0, 1):
-        pad = [(1, 1) if a == axis else (0, 0) for a in range(3)]
-        wide = np.moveaxis(np.pad(image_hwc, pad, mode="edge"), axis, 0)
-        image_hwc = np.moveaxis((wide[:-2] + 2 * wide[1:-1] + wide[2:]) / 4, 0, axis)
-    return image_hwc
+    wide = np.pad(image_hwc, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    wide = wide[:-2] + 2 * wide[1:-1] + wide[2:]
+    return (wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 16
 
 
-def grid_xy(size_px):
-    axis = np.arange(size_px, dtype=np.float32) - size_px / 2
-    return axis[None, :], axis[:, None]
+def cut_line(rng: Generator, at_px: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut a line at random: each coordinate's piece, its place there, 0 .. 1, and the length."""
+    cuts = np.cumsum(draw(rng, 130, 330, (len(at_px) // 40 + 16,))) + at_px.min() - 500
+    piece = np.searchsorted(cuts, at_px, "right") - 1
+    length_px = np.diff(cuts)[piece]
+    return piece, (at_px - cuts[piece]) / length_px, length_px
 
 
-def draw(rng, low, high, shape=None):
-    """Uniform draws, a float or float32 of a shape."""
-    if shape is None:
-        return low + (high - low) * rng.random()
-    return low + (high - low) * rng.random(shape, np.float32)
-
-
-def draw_cuts(rng, size_px):
-    """Increasing coordinates, 110 to 280 px apart, well beyond the scene on both sides."""
-    n = size_px // 50 + 8
-    return np.cumsum(draw(rng, 110, 280, (n,))) - (size_px + 300)
-
-
-def locate(at_px, cuts):
-    """The interval in which each coordinate lies, the place in it (0 .. 1), and its length."""
-    index = np.searchsorted(cuts, at_px, "right") - 1
-    length = np.diff(cuts)[index]
-    return index, (at_px - cuts[index]) / length, length
-
-
-def pick(rng, number_hw, low=0.0, high=1.0):
-    """A uniform draw for each number: pixels with the same number share it."""
-    return draw(rng, low, high, (4093,))[number_hw % 4093]
-
-
-def to_edge(part):
-    """Distance of a place in an interval, 0 .. 1, to its nearer end, 0 .. 0.5."""
+def to_edge(part: np.ndarray) -> np.ndarray:
+    """Measure from a place, 0 .. 1, to the nearer end."""
     return np.minimum(part, 1 - part)
 
 
-def mix(a, b, share_hw):
-    a, b = np.float32(a), np.float32(b)
-    return a + (b - a) * share_hw[..., None]
-
-
-def top(score_hw, share):
-    """Where the scores are highest, on a share of all pixels."""
+def top(score_hw: np.ndarray, share: float) -> np.ndarray:
+    """Find the highest scores, on a share of all pixels."""
     return score_hw > np.quantile(score_hw, 1 - share)
 
 
-def make_noise(rng, size_px, coarse_px, fine_px):
-    """Smooth noise of octaves from coarse to fine, each half as strong, within -2 .. 2."""
-    total = np.zeros((size_px, size_px), np.float32)
-    strength, cell_px = 1.0, float(coarse_px)
-    while cell_px >= fine_px:
-        index, part = np.divmod(np.arange(size_px) / cell_px + rng.random(), 1)
-        index, part = index.astype(int), part.astype(np.float32)
-        part = part * part * (3 - 2 * part)
-        grid = draw(rng, -strength, strength, (index[-1] + 2,) * 2)
-        rows = grid[index] + part[:, None] * (grid[index + 1] - grid[index])
-        total += rows[:, index] + part * (rows[:, index + 1] - rows[:, index])
-        strength, cell_px = strength / 2, cell_px / 2
-    return total
+def draw(rng: Generator, low: float, high: float, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """Draw float32 uniformly."""
+    return low + (high - low) * rng.random(shape, np.float32)
+
+
+def pick(rng: Generator, number: np.ndarray, low: float = 0, high: float = 1) -> np.ndarray:
+    """Draw for each number: pixels of one number share one draw."""
+    return draw(rng, low, high, (4096,))[number & 4095]
+
+
+def make_noise(rng: Generator, size_px: int, coarse_px: float, fine_px: float) -> np.ndarray:
+    """Sum random grids, each twice as fine and half as strong; float32 within -2 .. 2."""
+    noise, strength = np.zeros((size_px, size_px), np.float32), 1.0
+    while coarse_px >= fine_px:
+        index, part = np.divmod(np.arange(size_px, dtype=np.float32) / coarse_px, 1)
+        index, part = index.astype(int), part * part * (3 - 2 * part)
+        grid = draw(rng, -strength, strength, (index[-1] + 2, index[-1] + 2))
+        wide = grid[:, index] + part * np.diff(grid)[:, index]
+        noise += wide[index] + part[:, None] * np.diff(wide, axis=0)[index]
+        coarse_px, strength = coarse_px / 2, strength / 2
+    return noise

@@ -6,11 +6,13 @@ lcseg convert --images='scenes/*_naip.tif' --labels='scenes/*_lc.tif' \\
 
 from __future__ import annotations
 
-from absl import logging
+import logging
 
 from lcseg import cli
 from lcseg.records.config import ConvertConfig
 from lcseg.runtime import start_tensorflow
+
+_LOG = logging.getLogger("lcseg")
 
 FLAGS = cli.ConfigFlags(ConvertConfig)
 
@@ -19,7 +21,7 @@ def main(config: ConvertConfig) -> None:
     start_tensorflow()
     from lcseg.records.conversion import convert, describe
 
-    logging.info("convert: %s", config)
+    _LOG.info("convert: %s", config)
     manifest = convert(config)
     print(describe(manifest))
     print(f"\n{len(manifest.shards)} shards from {len(manifest.sources)} scenes in {config.out}")

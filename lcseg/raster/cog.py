@@ -24,7 +24,7 @@ from lcseg.classes import IGNORE, ClassScheme
 from lcseg.documents import replaced
 from lcseg.errors import LcsegError
 from lcseg.raster.grid import Grid, Window
-from lcseg.raster.source import to_rasterio
+from lcseg.raster.source import open_raster, to_rasterio
 
 BLOCK_PX = 512
 
@@ -38,6 +38,7 @@ class CogProfile:
     nodata: float | None = None  # The value of pixels without data; None: all have data.
     overviews: str = "average"  # How overviews are made: a resampling of GDAL.
     scheme: ClassScheme | None = None  # Gives a palette and class names; None: not a class map.
+    scale: float = 1.0  # What a value of 1 stands for.
     tags: dict[str, str] = field(default_factory=dict)  # Metadata of the raster.
 
 
@@ -56,7 +57,7 @@ class CogWriter:
 
 def class_map_profile(scheme: ClassScheme, tags: dict[str, str] | None = None) -> CogProfile:
     """The profile of a class map: uint8 class indices, 255 where there is no data."""
-    return CogProfile("uint8", ("class",), IGNORE, "mode", scheme, tags or {})
+    return CogProfile("uint8", ("class",), IGNORE, "mode", scheme, tags=tags or {})
 
 
 @contextmanager
@@ -125,6 +126,7 @@ def _open_scratch(path: Path, grid: Grid, profile: CogProfile) -> rasterio.io.Da
         BIGTIFF="IF_SAFER",
     )
     dataset.update_tags(**profile.tags)
+    dataset.scales = [profile.scale] * len(profile.bands)
     for index, name in enumerate(profile.bands, start=1):
         dataset.set_band_description(index, name)
     if profile.scheme:
@@ -141,6 +143,16 @@ def _require_whole(scratch: Path, grid: Grid, profile: CogProfile) -> None:
     expected = blocks * BLOCK_PX**2 * len(profile.bands) * np.dtype(profile.dtype).itemsize
     if scratch.stat().st_size < expected:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
+
+
+def read_class_names(path: str) -> tuple[str, ...]:
+    """The class names of a map that lcseg wrote; empty for any other raster."""
+    with open_raster(path) as dataset:
+        tags = dataset.tags(1)
+    names: list[str] = []
+    while f"CLASS_{len(names)}" in tags:
+        names.append(tags[f"CLASS_{len(names)}"])
+    return tuple(names)
 
 
 def _write_class_names(path: Path, scheme: ClassScheme) -> None:

@@ -7,6 +7,7 @@ manifest = convert(ConvertConfig(images="*_naip.tif", labels="*_lc.tif",
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 from tabulate import tabulate
 
 from lcseg import __version__
@@ -33,6 +33,8 @@ from lcseg.records.shards import ShardWriter
 from lcseg.records.spec import Chip, RecordSpec
 from lcseg.records.splits import assign_splits
 from lcseg.records.statistics import Moments, count_classes
+
+_LOG = logging.getLogger("lcseg")
 
 PIXEL_TOLERANCE = 0.1
 """By how much the ground sample distances of the scenes of a data set may differ."""
@@ -88,7 +90,7 @@ def written_aside(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = out.with_name(f".{out.name}.partial")
     if aside.exists():
-        logging.info("%s was left by an interrupted run; starting again", aside)
+        _LOG.info("%s was left by an interrupted run; starting again", aside)
         shutil.rmtree(aside)
     aside.mkdir()
     try:

@@ -1,0 +1,130 @@
+"""Confusion matrices of models on chips and of maps on label rasters.
+
+scorer = ChipScorer(model, n_classes=4)
+confusion, loss = scorer.score(store, batch=8, multiple_px=16)
+confusion = score_map("map.tif", "lc.tif", scheme)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from lcseg.classes import IGNORE, ClassScheme
+from lcseg.errors import LcsegError
+from lcseg.evaluation.confusion import Confusion
+from lcseg.model.losses import LOSSES, Loss
+from lcseg.pipeline.dataset import evaluation_batches
+from lcseg.pipeline.memory import ChipStore
+from lcseg.progress import Progress
+from lcseg.raster.cog import read_class_names
+from lcseg.raster.grid import cover
+from lcseg.raster.label import open_label
+from lcseg.raster.source import grid_of, open_raster
+
+_BLOCK_PX = 1024
+
+
+class ChipScorer:
+    """Judges a model on chips; compiled once, used after every epoch.
+
+    Args:
+        model: raw pixels in, logits out.
+        n_classes: how many classes it tells apart.
+        loss: the loss to measure.
+        class_weights: float32 [n_classes]; None: all 1.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        n_classes: int,
+        loss: Loss = LOSSES["cross_entropy"],
+        class_weights: np.ndarray | None = None,
+    ) -> None:
+        self._n_classes = n_classes
+        self._loss = loss
+        weights = np.ones(n_classes, np.float32) if class_weights is None else class_weights
+
+        @tf.function
+        def judge(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            logits = model(images, training=False)
+            counts = _count(labels, tf.argmax(logits, -1), n_classes)
+            return counts, loss.sums(logits, labels, tf.constant(weights))
+
+        self._judge = judge
+
+    def score(
+        self, store: ChipStore, batch: int, multiple_px: int, quiet: bool = True
+    ) -> tuple[Confusion, float]:
+        """Judge the model on every chip once: the confusion matrix and the loss."""
+        counts = np.zeros((self._n_classes, self._n_classes), np.int64)
+        sums: tf.Tensor | float = 0.0
+        with Progress("evaluate", len(store), "chip", quiet) as progress:
+            for images, labels in evaluation_batches(store, batch, multiple_px):
+                batch_counts, batch_sums = self._judge(images, labels)
+                counts += batch_counts.numpy()
+                sums += batch_sums
+                progress.advance(min(batch, len(store) - progress.count))
+        return Confusion(counts), float(self._loss.value(sums))
+
+
+def score_map(
+    map_path: str,
+    label_path: str,
+    scheme: ClassScheme,
+    label_band: int = 0,
+    allow_ungeoreferenced: bool = False,
+    quiet: bool = True,
+) -> Confusion:
+    """Judge a map by a label raster, which is brought onto the map's grid.
+
+    A map that lcseg wrote holds class indices; any other one holds the codes of the scheme.
+    """
+    with open_raster(map_path) as dataset:
+        grid = grid_of(dataset)
+    confusion = Confusion.empty(scheme.n_classes)
+    map_scheme = _scheme_of_map(map_path, scheme)
+    windows = list(cover(grid.height, grid.width, _BLOCK_PX))
+    with (
+        open_label(map_path, grid, map_scheme, 0, allow_ungeoreferenced) as mapped,
+        open_label(label_path, grid, scheme, label_band, allow_ungeoreferenced) as label,
+        Progress("evaluate", len(windows), "block", quiet) as progress,
+    ):
+        for window in windows:
+            confusion = confusion.add(label.read(window), mapped.read(window))
+            progress.advance()
+    if not confusion.counts.any():
+        raise LcsegError(label_path, "has no labelled pixel where the map has a class")
+    return confusion
+
+
+def _count(labels: tf.Tensor, prediction: tf.Tensor, n_classes: int) -> tf.Tensor:
+    """Count (label, prediction) pairs of labelled pixels, int64 [n, n]."""
+    is_labelled = labels != IGNORE
+    cells = tf.cast(labels, tf.int64) * n_classes + prediction
+    cells = tf.where(is_labelled, cells, n_classes**2)
+    counts = tf.math.bincount(
+        tf.cast(tf.reshape(cells, [-1]), tf.int32),
+        minlength=n_classes**2 + 1,
+        maxlength=n_classes**2 + 1,
+        dtype=tf.int64,
+    )
+    return tf.reshape(counts[:-1], [n_classes, n_classes])
+
+
+def _scheme_of_map(path: str, scheme: ClassScheme) -> ClassScheme:
+    names = read_class_names(path)
+    if not names:
+        return scheme
+    if names != scheme.names:
+        raise LcsegError(
+            path,
+            f"has the classes {', '.join(names)}, --classes has {', '.join(scheme.names)}",
+            "give the scheme that the model was trained with",
+        )
+    classes = tuple(replace(land, codes=(i,)) for i, land in enumerate(scheme.classes))
+    return replace(scheme, classes=classes, ignore=(IGNORE,))

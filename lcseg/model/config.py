@@ -1,0 +1,47 @@
+"""What a user may choose about the network and its loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The shape of the network."""
+
+    depth: Annotated[int, "How often the network halves the resolution."] = 4
+    width: Annotated[int, "Filters at full resolution; doubled at each halving."] = 32
+    norm: Annotated[
+        Literal["batch", "sync_batch", "none"], "Normalisation after each convolution."
+    ] = "batch"
+    mixed_precision: Annotated[
+        Literal["none", "bfloat16", "float16"], "Type to compute in; weights stay float32."
+    ] = "none"
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.depth <= 8 and self.width >= 1):
+            raise ValueError("--depth must be 0 to 8 and --width at least 1")
+
+    @property
+    def stride_px(self) -> int:
+        """Sides of an input must be a multiple of this."""
+        return 2**self.depth
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What training makes small."""
+
+    loss: Annotated[
+        Literal["cross_entropy", "focal", "dice_cross_entropy"], "What training makes small."
+    ] = "cross_entropy"
+    class_weights: Annotated[
+        Literal["none", "inverse", "median_frequency", "effective_number"],
+        "How classes are weighted by how common they are in the training split.",
+    ] = "none"
+    max_class_weight: Annotated[float, "Cap on the weight of a rare class."] = 10.0
+
+    def __post_init__(self) -> None:
+        if self.max_class_weight <= 0:
+            raise ValueError("--max_class_weight must be above 0")

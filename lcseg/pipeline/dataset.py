@@ -1,0 +1,144 @@
+"""From chips in memory to batches.
+
+    batches = training_batches(store, config, statistics, seed=0, batch=16, first=0, last=1000)
+    for images, labels in evaluation_batches(store, batch=16, multiple_px=16): …
+
+Training is an endless row of draws. Draw d is of epoch d // N and takes the chip at place d % N of
+that epoch's permutation; its crop, symmetry and light depend on (seed, epoch, chip) alone. So any
+batch can be made without those before it, and a resumed run sees what an undisturbed one would.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from lcseg.classes import IGNORE
+from lcseg.pipeline.augmentation import SYMMETRIES, apply_d4, shift_light
+from lcseg.pipeline.config import InputConfig
+from lcseg.pipeline.memory import ChipStore
+from lcseg.records.manifest import BandStatistics
+
+
+def training_batches(
+    store: ChipStore,
+    config: InputConfig,
+    statistics: BandStatistics,
+    seed: int,
+    batch: int,
+    first: int,
+    last: int,
+) -> tf.data.Dataset:
+    """Make the batches number `first` to `last` - 1 of a training run.
+
+    Args:
+        store: the chips.
+        config: crop and augmentation; its global batch is not used here.
+        statistics: of the training split.
+        seed: decides order, crops and augmentation.
+        batch: crops in a batch, of one device.
+        first: number of the first batch.
+        last: number after the last batch.
+
+    Returns:
+        Pairs of images [batch, crop, crop, C] of the chips' dtype and labels uint8
+        [batch, crop, crop].
+    """
+    mean = tf.constant(statistics.mean, tf.float32)
+    std = tf.constant(statistics.std, tf.float32)
+
+    def make_batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        epochs, chips = draw_chips(
+            number * batch + tf.range(batch, dtype=tf.int64), len(store), seed
+        )
+        numbers = _draw_numbers(epochs, chips, seed, 4 + len(statistics.mean))
+        images, labels = _crop(store, chips, numbers[:, :2], config.crop_px)
+        if config.d4:
+            symmetry = tf.cast(numbers[:, 2] * SYMMETRIES, tf.int32)
+            images, labels = apply_d4(images, labels, symmetry)
+        if config.contrast or config.brightness:
+            contrast = 1 + config.contrast * (2 * numbers[:, 3] - 1)
+            brightness = config.brightness * (2 * numbers[:, 4:] - 1)
+            images = shift_light(images, contrast, brightness, mean, std)
+        return images, labels
+
+    return (
+        tf.data.Dataset.range(first, last)
+        .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)
+    )
+
+
+def draw_chips(draws: tf.Tensor, count: int, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Say which chip each draw takes.
+
+    Args:
+        draws: int64 [n], numbers of draws since the start of the run.
+        count: how many chips there are.
+        seed: of the run.
+
+    Returns:
+        (epoch, chip), int64 [n] each: within an epoch every chip comes once.
+    """
+    epochs, places = draws // count, draws % count
+    if count == 1:
+        return epochs, places
+    # One by one: given a matrix of seeds, index_shuffle pads the wrong axis (TensorFlow 2.21).
+    chips = [
+        tf.random.experimental.index_shuffle(
+            place, tf.stack([np.int64(seed), epoch]), np.int64(count - 1)
+        )
+        for epoch, place in zip(tf.unstack(epochs), tf.unstack(places), strict=True)
+    ]
+    return epochs, tf.stack(chips)
+
+
+def evaluation_batches(store: ChipStore, batch: int, multiple_px: int) -> tf.data.Dataset:
+    """Make batches that hold every chip once, in order and in one static shape.
+
+    Args:
+        store: the chips.
+        batch: chips in a batch; the last one is filled up with chips that are all ignored.
+        multiple_px: chips are padded (by reflection, ignored in the label) to a multiple of this.
+    """
+    height, width = store.images.shape[1:3]
+    pad = [[0, 0], [0, -height % multiple_px], [0, -width % multiple_px]]
+    count = len(store)
+
+    def take_batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        places = start + tf.range(batch, dtype=tf.int64)
+        chips = tf.minimum(places, count - 1)
+        labels = tf.gather(store.labels, chips)
+        labels = tf.where((places < count)[:, None, None], labels, tf.constant(IGNORE, tf.uint8))
+        images = tf.pad(tf.gather(store.images, chips), [*pad, [0, 0]], "REFLECT")
+        return images, tf.pad(labels, pad, constant_values=IGNORE)
+
+    return (
+        tf.data.Dataset.range(0, count, batch)
+        .map(take_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)
+    )
+
+
+def _draw_numbers(epochs: tf.Tensor, chips: tf.Tensor, seed: int, n: int) -> tf.Tensor:
+    """Uniform numbers in [0, 1), float32 [draws, n], by (seed, epoch, chip)."""
+    keys = tf.stack([epochs * np.int64(2**32) + np.int64(seed), chips], axis=1)
+    return tf.stack(
+        [tf.random.stateless_uniform([n], key) for key in tf.unstack(keys, int(keys.shape[0]))]
+    )
+
+
+def _crop(
+    store: ChipStore, chips: tf.Tensor, offsets: tf.Tensor, crop_px: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cut a square out of each chip; offsets in [0, 1) span the places where it fits."""
+    chip_px, bands = int(store.images.shape[1]), int(store.images.shape[3])
+    crop_px = crop_px or chip_px
+    starts = tf.cast(offsets * (chip_px - crop_px + 1), tf.int64)
+    begins = tf.unstack(tf.concat([chips[:, None], starts], axis=1), int(chips.shape[0]))
+    images = [
+        tf.slice(store.images, tf.concat([begin, [0]], 0), [1, crop_px, crop_px, bands])
+        for begin in begins
+    ]
+    labels = [tf.slice(store.labels, begin, [1, crop_px, crop_px]) for begin in begins]
+    return tf.concat(images, axis=0), tf.concat(labels, axis=0)

@@ -1,0 +1,117 @@
+"""The chips of a split, held in memory as raw integers.
+
+store = load_chips("data", manifest, "train", budget_gb=8)
+store.images, store.labels                     # tf.Tensor [N, H, W, C] and [N, H, W]
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from lcseg.errors import LcsegError
+from lcseg.progress import Progress
+from lcseg.records.codec import parse_pixels
+from lcseg.records.manifest import Manifest
+
+_LOG = logging.getLogger("lcseg")
+
+FREE_SHARE = 0.7
+"""Share of the free memory that the chips may take if no budget is given."""
+
+_READ_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class ChipStore:
+    """Chips in the order of the records."""
+
+    images: tf.Tensor  # [N, H, W, C] of the data set's dtype, on the host.
+    labels: tf.Tensor  # uint8 [N, H, W].
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+
+def load_chips(
+    folder: str | Path, manifest: Manifest, split: str, budget_gb: float = 0, quiet: bool = True
+) -> ChipStore:
+    """Read a split into memory.
+
+    Args:
+        folder: where the data set lies.
+        manifest: its manifest.
+        split: train, val or test.
+        budget_gb: most memory to take; 0: a share of what is free.
+        quiet: show no progress.
+
+    Raises:
+        LcsegError: the split is empty, does not fit, or its shards are damaged.
+    """
+    count = manifest.chips_of(split)
+    if not count:
+        raise LcsegError(folder, f"has no chips in its {split} split", "convert with more data")
+    require_fit(folder, count * manifest.spec.chip_bytes, budget_gb)
+    images = np.empty((count, *manifest.spec.image_shape), manifest.dtype)
+    labels = np.empty(images.shape[:3], np.uint8)
+    at = 0
+    with Progress(f"read {split}", count, "chip", quiet) as progress:
+        try:
+            for image, label in _read(folder, manifest, split).as_numpy_iterator():
+                if at + len(image) > count:
+                    raise LcsegError(folder, f"{split} holds more than {count} records")
+                images[at : at + len(image)], labels[at : at + len(image)] = image, label
+                at += len(image)
+                progress.advance(len(image))
+        except tf.errors.OpError as error:
+            raise LcsegError(folder, f"{split} cannot be read: {error.message}") from error
+    if at != count:
+        raise LcsegError(folder, f"{split} holds {at} records, its manifest says {count}")
+    with tf.device("/cpu:0"):
+        return ChipStore(tf.convert_to_tensor(images), tf.convert_to_tensor(labels))
+
+
+def require_fit(folder: str | Path, needed_bytes: int, budget_gb: float) -> None:
+    """Refuse, before anything is read, chips that do not fit into memory."""
+    budget = budget_gb * 1e9 or FREE_SHARE * free_memory_bytes()
+    _LOG.info(
+        "%s: %.2f GB of chips are held in memory, of %.1f GB allowed",
+        folder,
+        needed_bytes / 1e9,
+        budget / 1e9,
+    )
+    if needed_bytes > budget:
+        raise LcsegError(
+            folder,
+            f"{needed_bytes / 1e9:.2f} GB of chips do not fit into {budget / 1e9:.2f} GB of memory",
+            "raise --cache_gb, use a larger machine or a smaller data set",
+        )
+
+
+def free_memory_bytes() -> int:
+    """Memory that this process may still take: the machine's, or its control group's if less."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = {name: int(rest.split()[0]) * 1024 for name, rest in (x.split(":") for x in lines)}
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        return min(free["MemAvailable"], int(limit.read_text()) - int(used.read_text()))
+    return free["MemAvailable"]
+
+
+def _read(folder: str | Path, manifest: Manifest, split: str) -> tf.data.Dataset:
+    files = [str(Path(folder) / shard.file) for shard in manifest.shards_of(split)]
+    options = tf.data.Options()
+    options.deterministic = True
+    return (
+        tf.data.TFRecordDataset(files)
+        .map(
+            lambda record: parse_pixels(manifest.spec, record), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        .batch(_READ_BATCH)
+        .prefetch(2)
+        .with_options(options)
+    )

@@ -1,0 +1,72 @@
+"""The state of a run on disk, so that it can go on at any step.
+
+state = RunState()
+keeper = CheckpointKeeper(folder, model, optimizer, state)
+keeper.restore()                               # the newest that can be read, or none
+keeper.save()
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from lcseg.errors import LcsegError
+
+_LOG = logging.getLogger("lcseg")
+
+KEEP = 2
+
+
+class RunState(tf.Module):
+    """Where a run stands; every number in it is in the checkpoint."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.best_mean_iou = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
+        self.stale_epochs = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.epoch_loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+
+class CheckpointKeeper:
+    """Saves and restores a model, its optimizer and the state of the run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        state: RunState,
+    ) -> None:
+        self._state = state
+        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, state=state)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(folder), max_to_keep=KEEP, step_counter=state.step
+        )
+
+    def save(self) -> None:
+        """Save; the checkpoint before stays until this one is whole."""
+        try:
+            self._manager.save()
+        except tf.errors.OpError as error:
+            raise LcsegError(
+                self._manager.directory, f"no checkpoint can be written: {error.message}"
+            ) from error
+
+    def restore(self) -> None:
+        """Restore the newest checkpoint that can be read; a damaged one is said and passed over."""
+        for path in reversed(self._manager.checkpoints):
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                _LOG.warning("%s cannot be read, trying the one before: %s", path, error)
+            else:
+                return
+        if self._manager.checkpoints:
+            raise LcsegError(
+                self._manager.directory, "none of its checkpoints can be read", "remove the folder"
+            )

@@ -1,0 +1,119 @@
+"""The folder of a run: what it was asked, and what came out after each epoch.
+
+RUN/run.json  RUN/history.json  RUN/checkpoints/  RUN/tensorboard/  RUN/bundle/
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lcseg import __version__
+from lcseg.documents import read_document, write_document
+from lcseg.errors import LcsegError
+from lcseg.training.config import TrainConfig
+
+_FREE = ("run", "quiet", "cache_gb", "steps_per_call", "data")
+"""Settings that change nothing of the result, and so may differ when a run goes on."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a run was asked."""
+
+    created_by: str  # Program and version.
+    data_digest: str  # Of the data set.
+    config: dict[str, Any]  # Every setting, nested ones flattened.
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """What came out of an epoch."""
+
+    epoch: int  # From 1.
+    step: int  # After its last step.
+    loss: float  # Mean over its steps.
+    validation_loss: float  # On the validation split.
+    mean_iou: float | None  # On the validation split.
+    iou: dict[str, float | None]  # By class.
+
+
+@dataclass(frozen=True)
+class History:
+    """The epochs of a run."""
+
+    rows: tuple[EpochRow, ...] = ()  # In order.
+
+    def until(self, step: int) -> History:
+        """The epochs that had ended at a step."""
+        return History(tuple(row for row in self.rows if row.step <= step))
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the parts of a run lie."""
+
+    path: Path  # The folder of the run.
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def bundle(self) -> Path:
+        return self.path / "bundle"
+
+    def read_history(self) -> History:
+        path = self.path / "history.json"
+        return read_document(path, History) if path.exists() else History()
+
+    def write_history(self, history: History) -> None:
+        write_document(self.path / "history.json", history)
+
+
+def open_run(config: TrainConfig, data_digest: str) -> RunFolder:
+    """Make the folder of a run, or check that the one that is there can go on.
+
+    Raises:
+        LcsegError: the folder holds something else, or a run of other settings or data.
+    """
+    folder = RunFolder(Path(config.run))
+    info = RunInfo(f"lcseg {__version__}", data_digest, flatten(config))
+    path = folder.path / "run.json"
+    if path.exists():
+        _require_same(read_document(path, RunInfo), info, path)
+        return folder
+    if folder.path.exists() and any(folder.path.iterdir()):
+        raise LcsegError(folder.path, "exists, and is not a run", "name another --run")
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_document(path, info)
+    return folder
+
+
+def flatten(config: TrainConfig) -> dict[str, Any]:
+    """The settings by their flags."""
+    flat: dict[str, Any] = {}
+    for name, value in dataclasses.asdict(config).items():
+        flat.update(value if isinstance(value, dict) else {name: value})
+    return flat
+
+
+def _require_same(before: RunInfo, now: RunInfo, path: Path) -> None:
+    if before.data_digest != now.data_digest:
+        raise LcsegError(path, "was trained on other data", "name another --run")
+    names = [n for n in {**before.config, **now.config} if n not in _FREE]
+    changed = [
+        f"--{name} was {before.config.get(name)}, now {now.config.get(name)}"
+        for name in names
+        if before.config.get(name) != now.config.get(name)
+    ]
+    if changed:
+        raise LcsegError(
+            path, f"the run was begun otherwise: {', '.join(changed)}", "name another --run"
+        )

@@ -181,7 +181,7 @@ def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) ->
 
 
 def _fail(message: object, exit_code: int) -> int:
-    if flags.FLAGS.is_parsed() and flags.FLAGS["verbosity"].value > 0:
+    if flags.FLAGS.is_parsed() and (flags.FLAGS["verbosity"].value or 0) > 0:
         traceback.print_exc()
     print(f"lcseg: {' '.join(str(message).split())}", file=sys.stderr)
     return exit_code

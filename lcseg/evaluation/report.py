@@ -1,6 +1,6 @@
 """A report: what was evaluated against what, and how good it is, as JSON and as one HTML page.
 
-report = Report.of("Evaluation", "runs/a/bundle", "chips, test", scheme, confusion, created)
+report = Report("Evaluation", "run/bundle", "data, test", scheme, counts, scores, created)
 write_report(report, "evaluation/", panels_png)
 # evaluation/report.json  evaluation/report.html  evaluation/confusion.png
 """

@@ -1,0 +1,176 @@
+"""Small real things to test with: rasters, a data set, a bundle, and the program itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+
+from lcseg.runtime import start_tensorflow
+
+start_tensorflow()
+
+import keras  # noqa: E402
+
+from lcseg.classes import load_scheme  # noqa: E402
+from lcseg.model.bundle import FORMAT, VERSION, BundleInfo, save_bundle  # noqa: E402
+from lcseg.model.config import UNetConfig  # noqa: E402
+from lcseg.model.receptive import measure_halo  # noqa: E402
+from lcseg.model.unet import ModelInput, build_unet  # noqa: E402
+from lcseg.records.config import ConvertConfig  # noqa: E402
+from lcseg.records.conversion import convert  # noqa: E402
+from lcseg.synthetic import Landscape, make_landscape  # noqa: E402
+
+CRS = "EPSG:26918"
+TRANSFORM = (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0)
+RasterMaker = Callable[..., str]
+
+
+def write_raster(  # noqa: PLR0913
+    path: str | Path,
+    values: np.ndarray,
+    crs: str | None = CRS,
+    transform: tuple[float, ...] | None = TRANSFORM,
+    nodata: float | None = None,
+    driver: str = "GTiff",
+    colormap: dict[int, tuple[int, ...]] | None = None,
+    **options: object,
+) -> str:
+    """Write [H, W] or [H, W, C] values as a raster of one go."""
+    bands = values[..., None] if values.ndim == 2 else values
+    place = {} if transform is None else {"transform": Affine(*transform)}
+    with rasterio.open(
+        path,
+        "w",
+        driver=driver,
+        height=bands.shape[0],
+        width=bands.shape[1],
+        count=bands.shape[2],
+        dtype=bands.dtype,
+        crs=crs,
+        nodata=nodata,
+        **place,
+        **options,
+    ) as dataset:
+        dataset.write(np.moveaxis(bands, -1, 0))
+        if colormap:
+            dataset.write_colormap(1, colormap)
+    return str(path)
+
+
+@pytest.fixture
+def make_raster(tmp_path: Path) -> RasterMaker:
+    """A function that writes a raster into the test's own folder: (name, values, …) -> path."""
+
+    def make(name: str, values: np.ndarray, **options: object) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_raster(path, values, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three georeferenced scenes of 192 px: `N_image.tif`, `N_label.tif`."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for seed in range(3):
+        scene = make_landscape(Landscape(192, seed, unlabelled_share=0.1, nodata_share=0.05))
+        place = (1.0, 0.0, 400_000.0 + 1000 * seed, 0.0, -1.0, 4_300_000.0)
+        image, label = (folder / f"{seed}_{what}.tif" for what in ("image", "label"))
+        write_raster(image, scene.image_hwc, transform=place, nodata=0)
+        write_raster(label, scene.codes_hw, transform=place)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 64 px chips of those scenes, four classes, split by blocks of one chip."""
+    out = tmp_path_factory.mktemp("data") / "dataset"
+    convert(
+        ConvertConfig(
+            classes="chesapeake-4",
+            out=str(out),
+            images=f"{scenes}/*_image.tif",
+            labels=f"{scenes}/*_label.tif",
+            chip_px=64,
+            block_chips=1,
+            quiet=True,
+        )
+    )
+    return out
+
+
+def make_bundle(folder: Path, config: UNetConfig, bands: int = 4, n_seed: int = 0) -> Path:
+    """Save an untrained model whose norm statistics are not those of a new one."""
+    keras.utils.set_random_seed(n_seed)
+    scheme = load_scheme("chesapeake-4")
+    model_input = ModelInput(bands, "uint8", (100.0,) * bands, (40.0,) * bands)
+    model = build_unet(config, model_input, scheme.n_classes)
+    random = np.random.default_rng(n_seed)
+    for variable in model.non_trainable_variables:
+        if "moving" in variable.path:
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+    names = ("red", "green", "blue", "band_4")[:bands]
+    info = BundleInfo(
+        format=FORMAT,
+        format_version=VERSION,
+        created_by="tests",
+        model_file="",
+        model_sha256="",
+        class_scheme=scheme,
+        bands=names,
+        dtype="uint8",
+        pixel_m=1.0,
+        stride_px=config.stride_px,
+        halo_px=measure_halo(model, config.stride_px),
+        mean=model_input.mean,
+        std=model_input.std,
+        data_digest="",
+        step=0,
+        scores={},
+        config={},
+    )
+    save_bundle(folder, model, info)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a small U-Net: 4 bands of uint8 at 1 m, four classes."""
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "bundle", UNetConfig(2, 4))
+
+
+@pytest.fixture
+def lcseg() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs `lcseg VERB …` as a user would."""
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        program = Path(sys.executable).with_name("lcseg")
+        return subprocess.run(  # type: ignore[call-overload, no-any-return]
+            [str(program), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ},
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real imagery; without it the test is skipped."""
+    folder = os.environ.get("LCSEG_REAL_DATA")
+    if not folder:
+        pytest.skip("LCSEG_REAL_DATA does not name a folder of real imagery")
+    return Path(folder)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
+import shlex
 import sys
 import textwrap
 import traceback
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from lcseg.errors import LcsegError
 
@@ -145,6 +147,22 @@ def _collect(config_type: type) -> Any:
         raise LcsegError("flags", str(error)) from error
 
 
+def format_flags(config: Any) -> str:
+    """The command line of a configuration; flags at their defaults are left out."""
+    parts = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            parts.append(format_flags(value))
+        elif value is True and field.default is False:
+            parts.append(f"--{field.name}")
+        elif value is False and field.default is True:
+            parts.append(f"--no{field.name}")
+        elif value != field.default:
+            parts.append(f"--{field.name}={shlex.quote(str(value))}")
+    return " ".join(filter(None, parts))
+
+
 def run(
     config_flags: ConfigFlags[Config],
     main: Callable[[Config], None],
@@ -164,6 +182,9 @@ def run(
 
 
 def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) -> int:
+    # Libraries log through absl too; their notes are for those who ask for them.
+    if not flags.FLAGS["verbosity"].present:
+        absl_logging.set_verbosity(absl_logging.WARNING)
     log = logging.getLogger("lcseg")
     log.setLevel(logging.INFO)
     log.propagate = False

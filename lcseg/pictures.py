@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,16 @@ from lcseg.documents import replaced
 STRETCH_PERCENT = (2.0, 98.0)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A named line of points."""
+
+    name: str  # For the legend.
+    x: Sequence[float]  # As many as y.
+    y: Sequence[float]  # NaN leaves a gap.
+    color: str  # "#RRGGBB", or a name.
+
+
 def stretch(image_hwc: np.ndarray, valid_hw: np.ndarray | None = None) -> np.ndarray:
     """Make an image of any bands and dtype visible.
 
@@ -31,15 +42,16 @@ def stretch(image_hwc: np.ndarray, valid_hw: np.ndarray | None = None) -> np.nda
         valid_hw: bool [H, W]; the other pixels are black and do not count in the stretch.
 
     Returns:
-        uint8 [H, W, 3], each band stretched between its 2nd and 98th percentile.
+        uint8 [H, W, 3], stretched between the 2nd and the 98th percentile of the shown bands
+        together, so that grey stays grey.
     """
     bands = [0, 1, 2] if image_hwc.shape[-1] >= 3 else [0, 0, 0]
     shown = image_hwc[..., bands].astype(np.float32)
     valid = np.ones(shown.shape[:2], bool) if valid_hw is None else valid_hw
     if not valid.any():
         return np.zeros(shown.shape, np.uint8)
-    low, high = np.percentile(shown[valid], STRETCH_PERCENT, axis=0)
-    scaled = (shown - low) / np.maximum(high - low, 1e-6)
+    low, high = np.percentile(shown[valid], STRETCH_PERCENT)
+    scaled = (shown - low) / max(high - low, 1e-6)
     return np.where(valid[..., None], scaled.clip(0, 1) * 255, 0).astype(np.uint8)
 
 
@@ -66,7 +78,13 @@ def draw_panels(
         Patch(color=c / 255.0, label=n) for c, n in zip(scheme.palette, scheme.names, strict=True)
     ]
     patches.append(Patch(facecolor="black", label="ignored"))
-    figure.legend(handles=patches, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(
+        handles=patches,
+        loc="outside lower center",
+        ncols=2 * len(titles),
+        frameon=False,
+        fontsize=9,
+    )
     return figure
 
 
@@ -96,14 +114,12 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_curves(
-    curves: dict[str, tuple[Sequence[float], Sequence[float]]], x_label: str, y_label: str
-) -> Figure:
-    """Draw named (x, y) curves over one pair of axes."""
+def draw_curves(curves: Sequence[Curve], x_label: str, y_label: str) -> Figure:
+    """Draw curves over one pair of axes."""
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axis = figure.subplots()
-    for name, (x, y) in curves.items():
-        axis.plot(x, y, label=name, linewidth=1.8, marker="o" if len(x) < 40 else "", markersize=3)
+    for curve in curves:
+        axis.plot(curve.x, curve.y, label=curve.name, color=curve.color, marker="o", markersize=3)
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
     axis.grid(alpha=0.3)

@@ -13,6 +13,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 LINE_EVERY_S = 10.0
+_LINE = "{desc} {n_fmt} of {total_fmt} {unit}, {percentage:.0f} %, {rate_fmt}, {remaining} left"
 
 
 class Progress:
@@ -49,7 +50,13 @@ class Progress:
             disable=quiet or not self._on_terminal,
         )
         self._lines = tqdm(
-            desc=name, total=total, unit=unit, initial=done, unit_scale=scale, file=_Nowhere()
+            desc=name,
+            total=total,
+            unit=unit,
+            initial=done,
+            unit_scale=scale,
+            file=_Nowhere(),
+            bar_format=_LINE,
         )
 
     def advance(self, n: int = 1, note: str = "") -> None:

@@ -26,8 +26,8 @@ def main(config: PredictConfig) -> None:
         for name, n in zip(summary.names, summary.class_pixels, strict=True)
     ]
     print(tabulate(rows, ["class", "pixels", "share", "hectares"], disable_numparse=True))
-    speed = summary.pixels / 1e6 / summary.seconds
-    print(f"\n{summary.pixels / 1e6:.2f} Mpx in {summary.seconds:.1f} s ({speed:.2f} Mpx/s)")
+    mpx = summary.pixels / 1e6
+    print(f"\n{mpx:.2f} Mpx in {summary.seconds:.1f} s ({summary.speed_mpx_s:.2f} Mpx/s)")
     print(f"map: {summary.out}")
 
 

@@ -44,6 +44,11 @@ class PredictSummary:
     pixel_m: float | None  # Ground sample distance.
     seconds: float  # Taken.
 
+    @property
+    def speed_mpx_s(self) -> float:
+        """Million pixels a second."""
+        return self.pixels / 1e6 / self.seconds
+
 
 def predict_map(config: PredictConfig) -> PredictSummary:
     """Map an image; the map appears whole or not at all.

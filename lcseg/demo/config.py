@@ -1,0 +1,20 @@
+"""What a user may choose about the demo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """The whole way once, on a made-up landscape."""
+
+    out: Annotated[str, "Folder for everything that the demo makes; must not exist yet."]
+    epochs: Annotated[int, "Epochs of 50 steps."] = 12
+    seed: Annotated[int, "Decides the landscape and the training."] = 0
+    quiet: Annotated[bool, "Show no progress."] = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.seed < 0:
+            raise ValueError("--epochs must be at least 1, --seed at least 0")

@@ -11,6 +11,7 @@ import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,12 +22,16 @@ IGNORE = 255
 """The label of a pixel that counts nowhere: no label, an ignored code, or no image."""
 
 MAX_CLASSES = 254
+_UNKNOWN = 254
+_STRICT = {"extra": "forbid"}  # People write schemes by hand: a misspelt key must not go unseen.
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
 @dataclass(frozen=True)
 class LandClass:
     """One class of land cover."""
+
+    __pydantic_config__: ClassVar = _STRICT
 
     name: str  # What people call it.
     color: str  # "#RRGGBB", for maps and legends.
@@ -42,6 +47,8 @@ class LandClass:
 @dataclass(frozen=True)
 class ClassScheme:
     """An ordered list of classes; a class's index in it is its label."""
+
+    __pydantic_config__: ClassVar = _STRICT
 
     name: str  # What the scheme is called.
     classes: tuple[LandClass, ...]  # In the order of their indices.
@@ -84,6 +91,15 @@ class ClassScheme:
         return lut[label_hw]
 
     @functools.cached_property
+    def _lut(self) -> np.ndarray:
+        """Labels by code, for codes of one or two bytes; _UNKNOWN where no class has the code."""
+        lut = np.full(1 << 16, _UNKNOWN, np.uint8)
+        codes, labels = self._table
+        is_small = (codes >= 0) & (codes < len(lut))
+        lut[codes[is_small]] = labels[is_small]
+        return lut
+
+    @functools.cached_property
     def _table(self) -> tuple[np.ndarray, np.ndarray]:
         pairs = [(code_number(c), i) for i, land in enumerate(self.classes) for c in land.codes]
         pairs += [(code_number(c), IGNORE) for c in self.ignore]
@@ -102,12 +118,26 @@ class ClassScheme:
         Raises:
             UnknownCodesError: where a code is neither a class's nor ignored.
         """
+        if codes_hw.dtype in (np.uint8, np.uint16):
+            label_hw = self._lut[codes_hw]
+            unknown = label_hw == _UNKNOWN
+            if unknown.any():
+                raise self._unknown(codes_hw[unknown])
+            return label_hw
         codes, labels = self._table
         at = np.searchsorted(codes, codes_hw).clip(max=len(codes) - 1)
         unknown = codes[at] != codes_hw
         if unknown.any():
-            raise UnknownCodesError(self.name, f"codes {sorted(set(codes_hw[unknown].tolist()))}")
+            raise self._unknown(codes_hw[unknown])
         return labels[at]
+
+    def _unknown(self, codes: np.ndarray) -> UnknownCodesError:
+        shown = ", ".join(self.format_code(code) for code in sorted(set(codes.tolist()))[:12])
+        return UnknownCodesError(
+            self.name,
+            f"no class has the codes {shown}",
+            "add them to a class or to the ignored codes of the scheme",
+        )
 
     def knows(self, code: int) -> bool:
         """Whether a packed source code is a class's or ignored."""

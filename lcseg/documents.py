@@ -35,7 +35,10 @@ def parse_document(text: bytes | str, kind: type[T], where: object) -> T:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise LcsegError(where, f"{field}: {first['msg']}") from error
+        problem = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "unexpected_keyword_argument":
+            problem = "there is no such field"
+        raise LcsegError(where, f"{field}: {problem}") from error
 
 
 def format_document(value: object) -> str:

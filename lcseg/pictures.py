@@ -96,7 +96,7 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
         names: the n class names.
     """
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.8 * len(names)
+    side = 1.8 + 0.65 * len(names)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axis = figure.subplots()
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)

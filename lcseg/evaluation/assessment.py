@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lcseg.classes import ClassScheme, load_scheme
+from lcseg.classes import IGNORE, ClassScheme, load_scheme
 from lcseg.errors import LcsegError
 from lcseg.evaluation.config import EvaluateConfig
 from lcseg.evaluation.confusion import Confusion
@@ -56,8 +56,9 @@ def draw_predictions(
         height, width = label.shape
         pad = [[0, -height % multiple_px], [0, -width % multiple_px], [0, 0]]
         logits = model(np.pad(image, pad, "reflect")[None], training=False)
-        prediction = tf.argmax(logits[0, :height, :width], -1).numpy()
-        valid = np.asarray(image.any(axis=-1))
+        prediction = tf.argmax(logits[0, :height, :width], -1).numpy().astype(np.uint8)
+        valid = np.any(image, axis=-1)
+        prediction[~valid] = IGNORE
         rows.append([stretch(image, valid), scheme.colorize(label), scheme.colorize(prediction)])
     return rows
 

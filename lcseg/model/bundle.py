@@ -56,6 +56,14 @@ class Bundle:
     model: keras.Model  # Raw pixels in, logits out.
 
 
+@dataclass(frozen=True)
+class _Heading:
+    """The part of `bundle.json` that every version has."""
+
+    format: str
+    format_version: str
+
+
 def save_bundle(folder: str | Path, model: keras.Model, info: BundleInfo) -> BundleInfo:
     """Write a bundle, replacing the one that is there.
 
@@ -84,11 +92,12 @@ def read_info(folder: str | Path) -> BundleInfo:
         raise LcsegError(
             folder, f"is not a bundle: it has no {FILE}", "give the bundle folder of a training run"
         )
-    info = read_document(path, BundleInfo)
-    if info.format != FORMAT or info.format_version.split(".")[0] != VERSION[0]:
-        found = f"{info.format} {info.format_version}"
+    heading = read_document(path, _Heading)
+    major = heading.format_version.split(".")[0]
+    if heading.format != FORMAT or major != VERSION.split(".", maxsplit=1)[0]:
+        found = f"{heading.format} {heading.format_version}"
         raise LcsegError(path, f"is {found}, this lcseg reads {FORMAT} {VERSION}")
-    return info
+    return read_document(path, BundleInfo)
 
 
 def load_bundle(folder: str | Path) -> Bundle:

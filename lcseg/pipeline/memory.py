@@ -24,6 +24,7 @@ FREE_SHARE = 0.7
 """Share of the free memory that the chips may take if no budget is given."""
 
 _READ_BATCH = 32
+_ALIGNMENT = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +57,8 @@ def load_chips(
     if not count:
         raise LcsegError(folder, f"has no chips in its {split} split", "convert with more data")
     require_fit(folder, count * manifest.spec.chip_bytes, budget_gb)
-    images = np.empty((count, *manifest.spec.image_shape), manifest.dtype)
-    labels = np.empty(images.shape[:3], np.uint8)
+    images = _empty_aligned((count, *manifest.spec.image_shape), manifest.dtype)
+    labels = _empty_aligned(images.shape[:3], "uint8")
     at = 0
     with Progress(f"read {split}", count, "chip", quiet) as progress:
         try:
@@ -71,8 +72,8 @@ def load_chips(
             raise LcsegError(folder, f"{split} cannot be read: {error.message}") from error
     if at != count:
         raise LcsegError(folder, f"{split} holds {at} records, its manifest says {count}")
-    with tf.device("/cpu:0"):
-        return ChipStore(tf.convert_to_tensor(images), tf.convert_to_tensor(labels))
+    # tf.convert_to_tensor would copy them twice, and the budget is for one.
+    return ChipStore(*(tf.experimental.dlpack.from_dlpack(a.__dlpack__()) for a in (images, labels)))
 
 
 def require_fit(folder: str | Path, needed_bytes: int, budget_gb: float) -> None:
@@ -100,6 +101,14 @@ def free_memory_bytes() -> int:
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":
         return min(free["MemAvailable"], int(limit.read_text()) - int(used.read_text()))
     return free["MemAvailable"]
+
+
+def _empty_aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """An array that begins where TensorFlow wants its tensors to."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _read(folder: str | Path, manifest: Manifest, split: str) -> tf.data.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 
@@ -21,5 +22,7 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.block_px < 1:
             raise ValueError("--block_px must be at least 1")
-        if self.probabilities == self.out:
+        if not self.out:
+            raise ValueError("--out is empty")
+        if self.probabilities and Path(self.probabilities).resolve() == Path(self.out).resolve():
             raise ValueError("--probabilities and --out are the same file")

@@ -17,16 +17,16 @@ from xml.etree import ElementTree
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.documents import replaced
 from lcseg.errors import LcsegError
-from lcseg.raster.grid import Grid, Window
+from lcseg.raster.grid import GDAL_ERRORS, Grid, Window, cover
 from lcseg.raster.source import open_raster, to_rasterio
 
 BLOCK_PX = 512
+_COMPARE_PX = 2048
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def write_cog(path: str | Path, grid: Grid, profile: CogProfile) -> Iterator[Cog
             )
             finished.with_name(finished.name + ".aux.xml").unlink(missing_ok=True)
             sync(finished)
+            _require_equal(finished, scratch)
             if profile.scheme:
                 _write_class_names(path, profile.scheme)
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise LcsegError(path, f"cannot be written: {error}", "is the disk full?") from error
 
 
@@ -145,6 +146,20 @@ def _require_whole(scratch: Path, grid: Grid, profile: CogProfile) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
 
 
+def _require_equal(finished: Path, scratch: Path) -> None:
+    """Read everything back: nor does GDAL tell of what it failed to write to the COG at closing."""
+    with rasterio.open(finished, NUM_THREADS="ALL_CPUS") as cog, rasterio.open(scratch) as source:
+        for window in cover(cog.height, cog.width, _COMPARE_PX):
+            place = to_rasterio(window.clip(cog.height, cog.width))
+            if cog.read(window=place).tobytes() != source.read(window=place).tobytes():
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(finished))
+        n_overviews = len(cog.overviews(1))
+    for level in range(n_overviews):
+        with rasterio.open(finished, overview_level=level, NUM_THREADS="ALL_CPUS") as overview:
+            for window in cover(overview.height, overview.width, _COMPARE_PX):
+                overview.read(window=to_rasterio(window.clip(overview.height, overview.width)))
+
+
 def read_class_names(path: str) -> tuple[str, ...]:
     """The class names of a map that lcseg wrote; empty for any other raster."""
     with open_raster(path) as dataset:
@@ -153,6 +168,12 @@ def read_class_names(path: str) -> tuple[str, ...]:
     while f"CLASS_{len(names)}" in tags:
         names.append(tags[f"CLASS_{len(names)}"])
     return tuple(names)
+
+
+def read_class_map(path: str) -> np.ndarray:
+    """Read a whole class map, uint8 [H, W]."""
+    with open_raster(path) as dataset:
+        return dataset.read(1)
 
 
 def _write_class_names(path: Path, scheme: ClassScheme) -> None:

@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import rasterio.warp
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import Affine
 
 EARTH_RADIUS_M = 6_371_008.8
+
+GDAL_ERRORS = (RasterioError, CRSError, CPLE_BaseError)
+"""What rasterio raises where GDAL or PROJ fail; the last has no public name."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def pixel_size_m(grid: Grid) -> float | None:
     x, y = zip(*points, strict=True)
     try:
         lon, lat = rasterio.warp.transform(grid.crs, "EPSG:4326", x, y)
-    except (CRSError, RasterioError):
+    except GDAL_ERRORS:
         return None
     sides = [_haversine_m(lon[0], lat[0], lon[i], lat[i]) for i in (1, 2)]
     size = math.sqrt(sides[0] * sides[1])

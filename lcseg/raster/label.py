@@ -8,24 +8,26 @@ The label of a pixel is the code of the label raster at the place of the pixel's
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 import rasterio
 import rasterio.warp
 from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
-from rasterio.errors import CRSError, RasterioError
 
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.errors import LcsegError, UnknownCodesError
-from lcseg.raster.grid import Grid, Window, cover
-from lcseg.raster.source import grid_of, open_raster, read_bands, require_crs, to_rasterio
+from lcseg.raster.grid import GDAL_ERRORS, Grid, Window, cover
+from lcseg.raster.source import grid_of, open_raster, read_bands, read_mask, require_crs
 
 _COUNT_BLOCK_PX = 1024
 _KNOT_PX = 16
+_PAST_CENTER = 1e-6
 _SHOWN = 12
 
 
@@ -47,9 +49,10 @@ class LabelSource:
         self._own_grid = grid_of(dataset)
         self._scheme = scheme
         self._indexes, self._color_of_index = _choose_bands(path, dataset, scheme, band)
-        flags = dataset.mask_flag_enums[0]
+        flags = dataset.mask_flag_enums[self._indexes[0] - 1]
         self._has_mask = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         require_crs(path, self._own_grid, allow_ungeoreferenced)
+        self._is_same_crs = _same_crs(grid.crs, self._own_grid.crs)
         self._check_place()
 
     def read(self, window: Window) -> np.ndarray:
@@ -68,6 +71,23 @@ class LabelSource:
 
     def _read_inside(self, window: Window) -> np.ndarray:
         """Labels of a window that lies inside of the image."""
+        try:
+            return self._read_found(window) if self._shift is None else self._read_shifted(window)
+        except UnknownCodesError as error:
+            raise self._describe_codes() from error
+
+    def _read_shifted(self, window: Window) -> np.ndarray:
+        """Labels where the grids differ by a shift: no pixel needs to be located by itself."""
+        rows, cols = self._shift or (0, 0)
+        own = Window(window.row + rows, window.col + cols, window.height, window.width)
+        label_hw = np.full((window.height, window.width), IGNORE, np.uint8)
+        inside = own.clip(self._own_grid.height, self._own_grid.width)
+        if inside.height and inside.width:
+            label_hw[inside.within(own).slices] = self._read_own(inside)
+        return label_hw
+
+    def _read_found(self, window: Window) -> np.ndarray:
+        """Labels where every pixel is located by itself."""
         rows_hw, cols_hw = self._locate(window)
         found_hw = (rows_hw >= 0) & (rows_hw < self._own_grid.height)
         found_hw &= (cols_hw >= 0) & (cols_hw < self._own_grid.width)
@@ -79,37 +99,49 @@ class LabelSource:
         needed = Window(
             first_row, first_col, int(rows.max()) - first_row + 1, int(cols.max()) - first_col + 1
         )
-        try:
-            label_hw[found_hw] = self._read_own(needed)[rows - first_row, cols - first_col]
-        except UnknownCodesError as error:
-            raise self._describe_codes() from error
+        label_hw[found_hw] = self._read_own(needed)[rows - first_row, cols - first_col]
         return label_hw
 
     def _read_own(self, window: Window) -> np.ndarray:
         """Labels of a window of the label raster's own grid."""
         codes_hw, missing_hw = self._read_codes(window)
+        if not missing_hw.any():
+            return self._scheme.encode(codes_hw)
         label_hw = np.full(codes_hw.shape, IGNORE, np.uint8)
         label_hw[~missing_hw] = self._scheme.encode(codes_hw[~missing_hw])
         return label_hw
 
     def _read_codes(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Codes as int64 [H, W], colours packed, and where there is none."""
+        """Codes as integers [H, W], colours packed, and where there is none."""
         bands_chw = read_bands(self._dataset, self._indexes, window, self.path)
         missing_hw = np.zeros(bands_chw.shape[1:], bool)
         if self._has_mask:
-            missing_hw |= self._dataset.read_masks(1, window=to_rasterio(window)) == 0
-        nodata = self._dataset.nodata
+            missing_hw |= ~read_mask(self._dataset, self._indexes[0], window, self.path)
+        nodata = self._dataset.nodatavals[self._indexes[0] - 1]
         if nodata is not None:
             missing_hw |= (bands_chw == nodata).all(axis=0)
         if bands_chw.dtype.kind == "f":
             missing_hw |= ~np.isfinite(bands_chw).all(axis=0)
-            bands_chw = np.where(missing_hw, 0, bands_chw)
-        codes = bands_chw.astype(np.int64)
+            bands_chw = _to_whole(np.where(missing_hw, 0, bands_chw), self.path)
         if self._color_of_index is not None:
-            return self._color_of_index[codes[0]], missing_hw
-        if len(codes) == 3:
-            return codes[0] << 16 | codes[1] << 8 | codes[2], missing_hw
-        return codes[0], missing_hw
+            return self._color_of_index[bands_chw[0]], missing_hw
+        if len(bands_chw) == 3:
+            red, green, blue = bands_chw.astype(np.int64)
+            return red << 16 | green << 8 | blue, missing_hw
+        return bands_chw[0], missing_hw
+
+    @cached_property
+    def _shift(self) -> tuple[int, int] | None:
+        """(rows, columns) from the image's pixels to the label's, if the grids differ by no more."""
+        if not self._is_same_crs:
+            return None
+        cols, rows = np.meshgrid([0.5, self._grid.width - 0.5], [0.5, self._grid.height - 0.5])
+        own_cols, own_rows = self._to_own_pixels(cols, rows)
+        shifts = own_rows - rows, own_cols - cols
+        if max(np.ptp(shift) for shift in shifts) > _PAST_CENTER / 10:
+            return None
+        row, col = (math.floor(shift.min() + 0.5 + _PAST_CENTER) for shift in shifts)
+        return row, col
 
     def _locate(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the label raster at the centres of a window's pixels, int [H, W].
@@ -124,7 +156,7 @@ class LabelSource:
         own_cols, own_rows = self._to_own_pixels(*np.meshgrid(knot_cols, knot_rows))
         along_rows, along_cols = _interpolation(rows, knot_rows), _interpolation(cols, knot_cols)
         # A shade past the centre: equal grids must not flip between pixels by rounding.
-        located = (along_rows @ own @ along_cols.T + 1e-6 for own in (own_rows, own_cols))
+        located = (along_rows @ own @ along_cols.T + _PAST_CENTER for own in (own_rows, own_cols))
         rows_hw, cols_hw = (np.floor(places).astype(np.int64) for places in located)
         return rows_hw, cols_hw
 
@@ -133,7 +165,7 @@ class LabelSource:
         if self._grid.crs is None or self._own_grid.crs is None:
             return cols, rows
         x, y = self._grid.affine @ (cols, rows)
-        if not _same_crs(self._grid.crs, self._own_grid.crs):
+        if not self._is_same_crs:
             x, y = _transform(self._grid.crs, self._own_grid.crs, x, y, self.path)
         own_cols, own_rows = ~self._own_grid.affine @ (x, y)
         return own_cols, own_rows
@@ -244,7 +276,19 @@ def _interpolation(at: np.ndarray, knots: np.ndarray) -> np.ndarray:
     )
 
 
-def _same_crs(a: str, b: str) -> bool:
+def _to_whole(values: np.ndarray, path: str) -> np.ndarray:
+    """Codes stored as float, as int64; a fraction is no code."""
+    whole = values.astype(np.int64)
+    if (whole != values).any():
+        found = values[whole != values][0]
+        raise LcsegError(path, f"holds {found:g}, expected whole numbers", "is it a label raster?")
+    return whole
+
+
+def _same_crs(a: str | None, b: str | None) -> bool:
+    """Whether two CRSs are the same; one that is missing is taken to be the other."""
+    if a is None or b is None:
+        return True
     return a == b or CRS.from_user_input(a) == CRS.from_user_input(b)
 
 
@@ -253,15 +297,28 @@ def _transform(
 ) -> tuple[np.ndarray, np.ndarray]:
     try:
         moved = rasterio.warp.transform(from_crs, to_crs, x.ravel(), y.ravel())
-    except (CRSError, RasterioError) as error:
-        raise LcsegError(path, f"its CRS cannot be reached from the image's: {error}") from error
+    except GDAL_ERRORS as error:
+        raise LcsegError(
+            path,
+            f"its CRS {_name_crs(to_crs)} cannot be reached from the image's {_name_crs(from_crs)}",
+            "reproject it to the image's CRS (gdalwarp)",
+        ) from error
     new_x, new_y = (np.array(values).reshape(x.shape) for values in moved)
     if not (np.isfinite(new_x).all() and np.isfinite(new_y).all()):
-        raise LcsegError(path, "its CRS cannot be reached from the image's at every place")
+        raise LcsegError(
+            path,
+            f"its CRS {_name_crs(to_crs)} does not reach everywhere that the image lies",
+            "reproject it to the image's CRS (gdalwarp)",
+        )
     return new_x, new_y
 
 
 def _span(grid: Grid) -> str:
     left, bottom, right, top = grid.bounds()
-    name = (grid.crs or "")[:24]
+    name = _name_crs(grid.crs or "")
     return f"x {left:.6g} to {right:.6g}, y {bottom:.6g} to {top:.6g} in {name}"
+
+
+def _name_crs(crs: str) -> str:
+    """The name in a WKT, which is its first quoted text; anything else as it is."""
+    return crs.split('"')[1] if '"' in crs else crs

@@ -13,28 +13,32 @@ from contextlib import contextmanager
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
 
 from lcseg.errors import LcsegError
-from lcseg.raster.grid import Grid, Window
+from lcseg.raster.grid import GDAL_ERRORS, Grid, Window
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 """The pixel types that images may have."""
 
-_ALPHA_SAMPLE_PX = 512
+_ALPHA_SAMPLES = 5
+_ALPHA_SAMPLE_PX = 128
 _ALPHA_SHARE = 0.95
 
 
 class ImageSource:
     """An open image raster: `grid`, `dtype`, band names, and windows of pixels.
 
-    A band tagged as alpha is transparency only if it looks like it (nearly all of it is fully
-    opaque or fully clear); else it is a band like the others, as the near infrared of NAIP is.
+    A band tagged as alpha is transparency only if it looks like it (where it is not fully clear,
+    nearly all of it is fully opaque); else it is a band like the others, as the near infrared of
+    NAIP is.
     """
 
     def __init__(self, path: str, dataset: rasterio.DatasetReader) -> None:
         self.path = path
+        if not dataset.count:
+            raise LcsegError(path, "has no bands of its own", "name one of its subdatasets")
         self.grid = grid_of(dataset)
         self.dtype = dataset.dtypes[0]
         if self.dtype not in DTYPES or len(set(dataset.dtypes)) > 1:
@@ -44,7 +48,7 @@ class ImageSource:
                 f"convert it to one of {', '.join(DTYPES)} (gdal_translate -ot)",
             )
         self._dataset = dataset
-        self._alpha = _find_transparency(dataset)
+        self._alpha = _find_transparency(dataset, path)
         self._indexes = [i for i in dataset.indexes if i != self._alpha]
         if not self._indexes:
             raise LcsegError(path, "has no band but transparency")
@@ -75,7 +79,7 @@ class ImageSource:
         if self._alpha:
             valid_hw &= read_bands(self._dataset, [self._alpha], window, self.path)[0] > 0
         if self._has_mask:
-            valid_hw &= self._dataset.read_masks(1, window=to_rasterio(window)) > 0
+            valid_hw &= read_mask(self._dataset, 1, window, self.path)
         if not valid_hw.all():
             image_chw = np.where(valid_hw, image_chw, np.zeros((), image_chw.dtype))
         return np.moveaxis(image_chw, 0, -1), valid_hw
@@ -101,7 +105,7 @@ def open_raster(path: str) -> Iterator[rasterio.DatasetReader]:
             # Missing georeferencing is decided by require_crs, not by a warning.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(path)
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         reason = str(error).removeprefix(f"'{path}' ").removeprefix(f"{path}: ")
         raise LcsegError(path, f"is not a raster that can be opened: {reason}") from error
     with dataset:
@@ -137,30 +141,53 @@ def read_bands(
     """Read bands of a window inside of the raster, [C, H, W]; damage is an LcsegError."""
     try:
         return dataset.read(indexes, window=to_rasterio(window))
-    except RasterioError as error:
-        raise LcsegError(
-            path,
-            f"cannot be read at row {window.row}, column {window.col}",
-            "the file is truncated or damaged; get it anew",
-        ) from error
+    except GDAL_ERRORS as error:
+        raise _damage(path, window) from error
+
+
+def read_mask(dataset: rasterio.DatasetReader, index: int, window: Window, path: str) -> np.ndarray:
+    """Read where the mask of a band says that there is data, bool [H, W]."""
+    try:
+        return dataset.read_masks(index, window=to_rasterio(window)) > 0
+    except GDAL_ERRORS as error:
+        raise _damage(path, window) from error
+
+
+def _damage(path: str, window: Window) -> LcsegError:
+    return LcsegError(
+        path,
+        f"cannot be read at row {window.row}, column {window.col}",
+        "the file is truncated or damaged; get it anew",
+    )
 
 
 def to_rasterio(window: Window) -> RasterioWindow:
     return RasterioWindow(window.col, window.row, window.width, window.height)
 
 
-def _find_transparency(dataset: rasterio.DatasetReader) -> int | None:
+def _find_transparency(dataset: rasterio.DatasetReader, path: str) -> int | None:
     """The index of a band that is tagged as alpha and behaves as such."""
     if dataset.count < 2 or dataset.colorinterp[-1] != ColorInterp.alpha:
         return None
-    shape = (min(dataset.height, _ALPHA_SAMPLE_PX), min(dataset.width, _ALPHA_SAMPLE_PX))
-    try:
-        sample = dataset.read(dataset.count, out_shape=shape)
-    except RasterioError as error:
-        raise LcsegError(dataset.name, "cannot be read; the file is damaged") from error
-    opaque = np.iinfo(sample.dtype).max if sample.dtype.kind in "iu" else 1
-    is_extreme = (sample == 0) | (sample == opaque)
-    return dataset.count if is_extreme.mean() >= _ALPHA_SHARE else None
+    alpha = _sample_band(dataset, dataset.count, path)
+    opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
+    seen = alpha[alpha != 0]
+    return dataset.count if (seen == opaque).sum() >= _ALPHA_SHARE * seen.size else None
+
+
+def _sample_band(dataset: rasterio.DatasetReader, index: int, path: str) -> np.ndarray:
+    """Values from a lattice of small windows: a few blocks, however large the raster is."""
+    height, width = dataset.height, dataset.width
+    rows, cols = (
+        np.linspace(0, max(size - _ALPHA_SAMPLE_PX, 0), _ALPHA_SAMPLES).astype(int).tolist()
+        for size in (height, width)
+    )
+    windows = {
+        Window(row, col, _ALPHA_SAMPLE_PX, _ALPHA_SAMPLE_PX).clip(height, width)
+        for row in rows
+        for col in cols
+    }
+    return np.concatenate([read_bands(dataset, [index], w, path).ravel() for w in windows])
 
 
 def _name_band(dataset: rasterio.DatasetReader, index: int) -> str:

@@ -7,8 +7,11 @@ image_hwc, label_hw = parse_pixels(spec, record_tensor)
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from lcseg.errors import LcsegError
 from lcseg.records import spec as keys
@@ -45,33 +48,49 @@ def encode_chip(spec: RecordSpec, chip: Chip) -> bytes:
 
 def decode_chip(spec: RecordSpec, record: bytes) -> Chip:
     """Read a record back; what does not fit the spec is an LcsegError that names the key."""
-    features = tf.train.Example.FromString(record).features.feature
-    image = _only_bytes(features, keys.IMAGE)
-    label = _only_bytes(features, keys.LABEL)
-    shape = tuple(features[keys.SHAPE].int64_list.value)
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+    except DecodeError as error:
+        raise LcsegError("record", f"is not a tf.train.Example: {error}") from error
+    shape = _read_integers(features, keys.SHAPE, 3)
+    (row,), (col,) = (_read_integers(features, key, 1) for key in (keys.ROW, keys.COL))
     if shape != spec.image_shape:
         raise LcsegError(keys.SHAPE, f"is {shape}, the data set's is {spec.image_shape}")
-    stored = _stored_dtype(spec)
-    if len(image) != np.prod(shape) * stored.itemsize or len(label) != shape[0] * shape[1]:
-        raise LcsegError(keys.IMAGE, f"{len(image)} bytes, label {len(label)}, for shape {shape}")
+    image = _read_array(features, keys.IMAGE, shape, _stored_dtype(spec))
     return Chip(
-        np.frombuffer(image, stored).reshape(shape).astype(spec.dtype, copy=False),
-        np.frombuffer(label, np.uint8).reshape(shape[:2]),
-        _only_bytes(features, keys.SOURCE).decode(),
-        features[keys.ROW].int64_list.value[0],
-        features[keys.COL].int64_list.value[0],
-        tuple(np.frombuffer(_only_bytes(features, keys.TRANSFORM), "<f8").tolist()),
-        _only_bytes(features, keys.CRS).decode(),
+        image.astype(spec.dtype, copy=False),
+        _read_array(features, keys.LABEL, shape[:2], np.dtype(np.uint8)),
+        _read_text(features, keys.SOURCE),
+        row,
+        col,
+        tuple(_read_array(features, keys.TRANSFORM, (6,), np.dtype("<f8")).tolist()),
+        _read_text(features, keys.CRS),
     )
 
 
 def parse_pixels(spec: RecordSpec, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Parse a scalar string tensor into image [H, W, C] of the spec's dtype and label [H, W]."""
+    """Parse a scalar string tensor into image [H, W, C] of the spec's dtype and label [H, W].
+
+    Raises:
+        tf.errors.InvalidArgumentError: the record does not fit the spec; it names the key.
+    """
     wanted = {key: tf.io.FixedLenFeature([], tf.string) for key in (keys.IMAGE, keys.LABEL)}
     features = tf.io.parse_single_example(record, wanted)
-    image = tf.io.decode_raw(features[keys.IMAGE], spec.dtype, little_endian=True)
-    label = tf.io.decode_raw(features[keys.LABEL], tf.uint8)
-    return tf.reshape(image, spec.image_shape), tf.reshape(label, spec.image_shape[:2])
+    return (
+        _parse_array(features, keys.IMAGE, spec.image_shape, spec.dtype),
+        _parse_array(features, keys.LABEL, spec.image_shape[:2], "uint8"),
+    )
+
+
+def _parse_array(
+    features: dict[str, tf.Tensor], key: str, shape: tuple[int, ...], dtype: str
+) -> tf.Tensor:
+    expected = math.prod(shape) * np.dtype(dtype).itemsize
+    has_size = tf.debugging.assert_equal(
+        tf.strings.length(features[key]), expected, f"{key}: wrong size for {shape} of {dtype}"
+    )
+    with tf.control_dependencies([has_size]):
+        return tf.reshape(tf.io.decode_raw(features[key], dtype, little_endian=True), shape)
 
 
 def _stored_dtype(spec: RecordSpec) -> np.dtype:
@@ -86,7 +105,33 @@ def _integers(*values: int) -> tf.train.Feature:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 
-def _only_bytes(features: dict[str, tf.train.Feature], key: str) -> bytes:
+def _read_array(
+    features: dict[str, tf.train.Feature], key: str, shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    values = _read_bytes(features, key)
+    expected = math.prod(shape) * dtype.itemsize
+    if len(values) != expected:
+        raise LcsegError(
+            key, f"has {len(values):,} bytes, {shape} of {dtype.name} takes {expected:,}"
+        )
+    return np.frombuffer(values, dtype).reshape(shape)
+
+
+def _read_text(features: dict[str, tf.train.Feature], key: str) -> str:
+    try:
+        return _read_bytes(features, key).decode()
+    except UnicodeDecodeError as error:
+        raise LcsegError(key, f"is not UTF-8: {error}") from error
+
+
+def _read_integers(features: dict[str, tf.train.Feature], key: str, n: int) -> tuple[int, ...]:
+    values = tuple(features[key].int64_list.value)
+    if len(values) != n:
+        raise LcsegError(key, f"holds {len(values)} integers, expected {n}")
+    return values
+
+
+def _read_bytes(features: dict[str, tf.train.Feature], key: str) -> bytes:
     values = features[key].bytes_list.value
     if len(values) != 1:
         raise LcsegError(key, f"holds {len(values)} values, expected one")

@@ -45,3 +45,7 @@ class InspectConfig:
     preview: Annotated[str, "PNG file for a picture of some chips with their labels."] = ""
     preview_chips: Annotated[int, "How many chips the picture shows."] = 6
     quiet: Annotated[bool, "Show no progress."] = False
+
+    def __post_init__(self) -> None:
+        if self.preview_chips < 1:
+            raise ValueError(f"--preview_chips is {self.preview_chips}, expected at least 1")

@@ -7,8 +7,6 @@ manifest = convert(ConvertConfig(images="*_naip.tif", labels="*_lc.tif",
 from __future__ import annotations
 
 import dataclasses
-import logging
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,13 +26,12 @@ from lcseg.raster.source import open_image, require_crs
 from lcseg.records import manifest as manifests
 from lcseg.records.codec import encode_chip
 from lcseg.records.config import ConvertConfig
+from lcseg.records.folder import written_aside
 from lcseg.records.manifest import BandStatistics, Manifest, SourceInfo, SplitSummary
 from lcseg.records.shards import ShardWriter
 from lcseg.records.spec import Chip, RecordSpec
 from lcseg.records.splits import assign_splits
 from lcseg.records.statistics import Moments, count_classes
-
-_LOG = logging.getLogger("lcseg")
 
 PIXEL_TOLERANCE = 0.1
 """By how much the ground sample distances of the scenes of a data set may differ."""
@@ -82,24 +79,6 @@ def describe(manifest: Manifest) -> str:
     return tabulate(rows, headers, stralign="right", disable_numparse=True)
 
 
-@contextmanager
-def written_aside(out: Path) -> Iterator[Path]:
-    """Yield a folder beside `out` that takes its name at the end; on an error it is removed."""
-    if out.exists():
-        raise LcsegError(out, "exists already", "name another --out, or remove it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.partial")
-    if aside.exists():
-        _LOG.info("%s was left by an interrupted run; starting again", aside)
-        shutil.rmtree(aside)
-    aside.mkdir()
-    try:
-        yield aside
-        aside.rename(out)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
 def _survey(pair: Pair, scheme: ClassScheme, config: ConvertConfig) -> Scene:
     with open_image(pair.image) as image:
         require_crs(pair.image, image.grid, config.allow_ungeoreferenced)
@@ -125,7 +104,7 @@ def _open_label(
 
 
 def _check_alike(scenes: list[Scene]) -> None:
-    """Refuse scenes that cannot be learnt together: other bands, types or pixel sizes."""
+    """Refuse scenes that cannot be learnt together: other bands or types."""
     first = scenes[0]
     for scene in scenes[1:]:
         where = scene.pair.image
@@ -136,15 +115,22 @@ def _check_alike(scenes: list[Scene]) -> None:
                 f"{first.pair.image} has {len(first.bands)} of {first.dtype}",
                 "convert unlike imagery into data sets of its own",
             )
-        if scene.pixel_m and first.pixel_m:
-            ratio = scene.pixel_m / first.pixel_m
-            if abs(np.log(ratio)) > np.log1p(PIXEL_TOLERANCE):
-                raise LcsegError(
-                    where,
-                    f"has pixels of {scene.pixel_m:.4g} m, "
-                    f"{first.pair.image} of {first.pixel_m:.4g} m",
-                    "resample the imagery to one pixel size",
-                )
+
+
+def _common_pixel_m(scenes: list[Scene]) -> float | None:
+    """The ground sample distance of the scenes, that of the first one that has any."""
+    placed = [(scene.pair.image, scene.pixel_m) for scene in scenes if scene.pixel_m]
+    if not placed:
+        return None
+    first, first_m = placed[0]
+    for image, pixel_m in placed:
+        if abs(np.log(pixel_m / first_m)) > np.log1p(PIXEL_TOLERANCE):
+            raise LcsegError(
+                image,
+                f"has pixels of {pixel_m:.4g} m, {first} of {first_m:.4g} m",
+                "resample the imagery to one pixel size",
+            )
+    return first_m
 
 
 def _plan(scenes: list[Scene], config: ConvertConfig) -> list[list[tuple[Window, str]]]:
@@ -179,6 +165,7 @@ def _pack(
     folder: Path,
 ) -> Manifest:
     spec = RecordSpec(config.chip_px, len(scenes[0].bands), scenes[0].dtype)
+    pixel_m = _common_pixel_m(scenes)
     moments = Moments.empty(spec.bands)
     counts = {split: np.zeros(scheme.n_classes + 1, np.int64) for split in SPLITS}
     sources = []
@@ -212,7 +199,7 @@ def _pack(
         chip_px=spec.chip_px,
         bands=scenes[0].bands,
         dtype=spec.dtype,
-        pixel_m=scenes[0].pixel_m,
+        pixel_m=pixel_m,
         class_scheme=scheme,
         statistics=_statistics(moments),
         splits={
@@ -264,7 +251,6 @@ def _describe_source(scene: Scene, chips: int, chips_without_label: int) -> Sour
 
 def _statistics(moments: Moments) -> BandStatistics:
     mean, std, low, high = (
-        tuple(round(float(v), 9) for v in values)
-        for values in (moments.mean, moments.std, moments.low, moments.high)
+        tuple(values.tolist()) for values in (moments.mean, moments.std, moments.low, moments.high)
     )
     return BandStatistics(moments.count, mean, std, low, high)

@@ -41,7 +41,7 @@ def inspect(config: InspectConfig) -> str:
             _check_file(folder, shard)
             before = progress.count
             for record in read_shard(folder / shard.file):
-                chip = decode_chip(manifest.spec, record)
+                chip = _decode(manifest, record, folder / shard.file)
                 counts[shard.split] += count_classes(chip.label_hw, manifest.class_scheme.n_classes)
                 if config.preview and (progress.count % shown_every) == shown_every // 2:
                     shown.append(chip)
@@ -69,6 +69,13 @@ def draw_chips(manifest: Manifest, chips: list[Chip], path: str) -> None:
     right = rows[half:] + [[blank, blank]] * (2 * half - len(rows))
     sides = [a + b for a, b in zip(rows[:half], right, strict=True)]
     save_figure(draw_panels(["image", "label"] * 2, sides, scheme), path)
+
+
+def _decode(manifest: Manifest, record: bytes, path: Path) -> Chip:
+    try:
+        return decode_chip(manifest.spec, record)
+    except LcsegError as error:
+        raise LcsegError(path, f"a record does not fit the manifest: {error}") from error
 
 
 def _check_file(folder: Path, shard: ShardInfo) -> None:

@@ -84,6 +84,23 @@ class Manifest:
     sources: tuple[SourceInfo, ...]  # In reading order.
     settings: dict[str, str | int | float | bool]  # The flags that made it.
 
+    def __post_init__(self) -> None:
+        n_bands, n_classes = self.spec.bands, self.class_scheme.n_classes
+        for name in ("mean", "std", "low", "high"):
+            found = len(getattr(self.statistics, name))
+            if found != n_bands:
+                raise ValueError(f"statistics.{name} has {found} numbers for {n_bands} bands")
+        for split, summary in self.splits.items():
+            found = len(summary.class_pixels)
+            if found != n_classes:
+                raise ValueError(f"splits.{split} counts {found} classes of {n_classes}")
+            records = sum(shard.records for shard in self.shards_of(split))
+            if records != summary.chips:
+                raise ValueError(f"splits.{split} has {summary.chips} chips, its shards {records}")
+        unknown = {shard.split for shard in self.shards} - set(self.splits)
+        if unknown:
+            raise ValueError(f"shards are of splits that are not described: {sorted(unknown)}")
+
     @property
     def spec(self) -> RecordSpec:
         return RecordSpec(self.chip_px, len(self.bands), self.dtype)

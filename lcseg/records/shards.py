@@ -8,9 +8,11 @@ for record in read_shard(folder / writer.shards[0].file): …
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +20,9 @@ import tensorflow as tf
 
 from lcseg.errors import LcsegError
 from lcseg.records.manifest import ShardInfo
+
+FRAME_BYTES = 16
+"""What a TFRecord file holds for each record besides the record: its length and two checksums."""
 
 
 class ShardWriter:
@@ -36,7 +41,7 @@ class ShardWriter:
                 self._writer = tf.io.TFRecordWriter(str(self._path))
             self._writer.write(record)
         self._records += 1
-        self._bytes += len(record)
+        self._bytes += len(record) + FRAME_BYTES
         if self._bytes >= self._max_bytes:
             self._finish()
 
@@ -50,6 +55,7 @@ class ShardWriter:
         path, writer, self._writer = self._path, self._writer, None
         with _writing(path):
             writer.close()
+        _require_whole(path, self._bytes)
         info = ShardInfo(
             path.name, self._split, self._records, path.stat().st_size, file_sha256(path)
         )
@@ -67,6 +73,10 @@ class ShardWriter:
     ) -> None:
         if error is None:
             self._finish()
+        elif self._writer is not None:
+            # What failed is being told of already; here only the file is let go.
+            with suppress(tf.errors.OpError):
+                self._writer.close()
 
 
 def read_shard(path: str | Path) -> Iterator[bytes]:
@@ -82,6 +92,14 @@ def file_sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_whole(path: Path, expected_bytes: int) -> None:
+    """Have the disk say now whether it holds a file: a full one may tell only here."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    if path.stat().st_size != expected_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @contextmanager

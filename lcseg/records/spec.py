@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lcseg.raster.source import DTYPES
+
 IMAGE, LABEL, SHAPE = "image", "label", "shape"
 SOURCE, ROW, COL, TRANSFORM, CRS = "source", "row", "col", "transform", "crs"
 """The keys of a record; `tfrecords_spec/README.md` says what they mean."""
@@ -22,6 +24,12 @@ class RecordSpec:
     chip_px: int  # Side of a chip, in pixels.
     bands: int  # Bands of the image.
     dtype: str  # Of the image: uint8, uint16, int16 or float32; stored little-endian.
+
+    def __post_init__(self) -> None:
+        if self.chip_px < 1 or self.bands < 1:
+            raise ValueError(f"chips of {self.chip_px} px with {self.bands} bands")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype is {self.dtype!r}, expected one of {', '.join(DTYPES)}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

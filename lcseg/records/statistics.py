@@ -57,7 +57,8 @@ class Moments:
     def std(self) -> np.ndarray:
         """Standard deviation of each band; 1 where a band is constant, so that it can divide."""
         std = np.sqrt(self.deviation / max(self.count, 1))
-        return np.where(std > 0, std, 1.0)
+        # The mean of equal values may be rounded, so that their deviation is not quite 0.
+        return np.where(self.high > self.low, std, 1.0)
 
 
 def count_classes(label_hw: np.ndarray, n_classes: int) -> np.ndarray:

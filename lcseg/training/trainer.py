@@ -26,7 +26,7 @@ from lcseg.model.losses import LOSSES, weigh_classes
 from lcseg.model.receptive import measure_halo
 from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.dataset import training_batches
-from lcseg.pipeline.memory import load_chips
+from lcseg.pipeline.memory import load_chips, require_fit
 from lcseg.progress import Progress
 from lcseg.records.manifest import Manifest, read_manifest
 from lcseg.training.checkpoint import CheckpointKeeper, RunState
@@ -133,6 +133,7 @@ class Trainer:
     def run(self, stop: StopRequest) -> None:
         """Train until finished, or until a signal asks to stop."""
         if self.is_finished:
+            _LOG.info("%s: the run is finished, there is nothing to do", self._config.run)
             return
         iterator = iter(self._distribute_batches())
         with Progress(
@@ -190,17 +191,20 @@ class Trainer:
         self.state.step.assign_add(steps)
         self.state.epoch_loss_sum.assign_add(loss_sum)
         loss = loss_sum / steps
-        if not math.isfinite(loss):
-            raise LcsegError(
-                self._config.run,
-                f"the loss is {loss} in the {steps} steps before step {self.step}",
-                "lower --learning_rate; the run goes on from its last checkpoint",
-            )
+        self._require_finite(loss, f"in the {steps} steps before step {self.step}")
         speed = steps * self._config.input.batch / seconds
         rate = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
         self._monitor.record_steps(self.step, loss, rate, speed, wait_s / seconds)
         best = float(self.state.best_mean_iou)
         return f"loss {loss:.3f}" + (f", best mean IoU {best:.3f}" if best >= 0 else "")
+
+    def _require_finite(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise LcsegError(
+                self._config.run,
+                f"the loss is {loss} {where}",
+                "lower --learning_rate and name another --run",
+            )
 
     def _end_epoch(self) -> None:
         """Validate, keep the bundle if it is the best, and save the state, in this order.
@@ -209,6 +213,7 @@ class Trainer:
         """
         batch, stride_px = self._config.input.batch, self._config.model.stride_px
         confusion, loss = self._scorer.score(self._validation, batch, stride_px)
+        self._require_finite(loss, f"on the validation split at step {self.step}")
         scores = confusion.scores(self._scheme.names)
         self._record_epoch(confusion, scores, loss)
         mean_iou = scores.mean_iou if scores.mean_iou is not None else -1.0
@@ -284,3 +289,5 @@ def _require_fit(config: TrainConfig, manifest: Manifest) -> None:
             "has no chips in its val split, which the best bundle is chosen by",
             "convert with a --val_share above 0",
         )
+    chips = manifest.chips_of("train") + manifest.chips_of("val")
+    require_fit(config.data, chips * manifest.spec.chip_bytes, config.input.cache_gb)

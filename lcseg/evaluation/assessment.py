@@ -117,12 +117,18 @@ def _report(
 
 def _require_fit(bundle: Bundle, manifest: Manifest, config: EvaluateConfig) -> None:
     """Refuse a data set that the bundle cannot be judged on."""
-    own = (len(bundle.info.bands), bundle.info.dtype, bundle.info.class_scheme.names)
-    found = (len(manifest.bands), manifest.dtype, manifest.class_scheme.names)
-    for what, expected, has in zip(("bands", "dtype", "classes"), own, found, strict=True):
-        if expected != has:
-            raise LcsegError(
-                config.data,
-                f"its {what} are {has}, the bundle's {expected}",
-                "judge the bundle on data like that which it was trained on",
-            )
+    fix = "judge the bundle on data like that which it was trained on"
+    info, scheme = bundle.info, manifest.class_scheme
+    for what, expected, found in (
+        ("bands", info.bands, manifest.bands),
+        ("dtype", (info.dtype,), (manifest.dtype,)),
+        ("classes", info.class_scheme.names, scheme.names),
+    ):
+        if expected != found:
+            texts = ", ".join(found), ", ".join(expected)
+            raise LcsegError(config.data, f"its {what} are {texts[0]}, the bundle's {texts[1]}", fix)
+    # Chips are padded to the stride by reflection, which cannot double them.
+    if 2 * manifest.chip_px <= info.stride_px:
+        least_px = info.stride_px // 2
+        problem = f"its chips have {manifest.chip_px} px, the bundle needs more than {least_px}"
+        raise LcsegError(config.data, problem, fix)

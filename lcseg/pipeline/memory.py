@@ -73,7 +73,9 @@ def load_chips(
     if at != count:
         raise LcsegError(folder, f"{split} holds {at} records, its manifest says {count}")
     # tf.convert_to_tensor would copy them twice, and the budget is for one.
-    return ChipStore(*(tf.experimental.dlpack.from_dlpack(a.__dlpack__()) for a in (images, labels)))
+    return ChipStore(
+        *(tf.experimental.dlpack.from_dlpack(a.__dlpack__()) for a in (images, labels))
+    )
 
 
 def require_fit(folder: str | Path, needed_bytes: int, budget_gb: float) -> None:

@@ -6,13 +6,9 @@ lcseg convert --images='scenes/*_naip.tif' --labels='scenes/*_lc.tif' \\
 
 from __future__ import annotations
 
-import logging
-
 from lcseg import cli
 from lcseg.records.config import ConvertConfig
 from lcseg.runtime import start_tensorflow
-
-_LOG = logging.getLogger("lcseg")
 
 FLAGS = cli.ConfigFlags(ConvertConfig)
 
@@ -21,7 +17,6 @@ def main(config: ConvertConfig) -> None:
     start_tensorflow()
     from lcseg.records.conversion import convert, describe
 
-    _LOG.info("convert: %s", config)
     manifest = convert(config)
     print(describe(manifest))
     print(f"\n{len(manifest.shards)} shards from {len(manifest.sources)} scenes in {config.out}")

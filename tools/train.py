@@ -5,13 +5,9 @@ lcseg train --data=data --run=run --epochs=50
 
 from __future__ import annotations
 
-import logging
-
 from lcseg import cli
 from lcseg.runtime import start_tensorflow
 from lcseg.training.config import TrainConfig
-
-_LOG = logging.getLogger("lcseg")
 
 FLAGS = cli.ConfigFlags(TrainConfig)
 
@@ -20,7 +16,6 @@ def main(config: TrainConfig) -> None:
     start_tensorflow()
     from lcseg.training.trainer import train
 
-    _LOG.info("train: %s", config)
     summary = train(config)
     print(
         f"{summary.steps:,} steps, {summary.seconds:.0f} s, "

@@ -1,0 +1,61 @@
+"""The whole way once, as a user goes it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from lcseg.demo.config import DemoConfig
+from lcseg.demo.journey import EPOCH_STEPS, Stage, describe, plan_way
+from lcseg.documents import read_document
+from lcseg.evaluation.report import Report
+
+LIMIT_S = 240
+
+
+def test_table_says_what_each_stage_did_and_where_its_result_lies() -> None:
+    text = describe([Stage("scenes", "10 pairs", "demo-run/scenes", 1.25)])
+    assert re.search(r"scenes +10 pairs +1\.2 +demo-run/scenes", text)
+
+
+def test_the_mapped_scene_is_of_the_test_split() -> None:
+    plan = plan_way(DemoConfig("demo-run"))
+    assert plan.predict.image == "demo-run/scenes/scene-9_image.tif"
+    assert plan.train.steps_per_epoch == EPOCH_STEPS
+
+
+@pytest.mark.slow
+def test_demo_learns_in_four_minutes_and_leaves_a_page(
+    tmp_path: Path, lcseg: Callable[..., CompletedProcess[str]]
+) -> None:
+    started_s = time.monotonic()
+    done = lcseg("demo", "--out=demo-run", cwd=tmp_path)
+    seconds = time.monotonic() - started_s
+    assert done.returncode == 0, done.stderr
+    assert seconds < LIMIT_S, f"the demo took {seconds:.0f} s"
+
+    scores = read_document(tmp_path / "demo-run/report/report.json", Report).scores
+    assert scores.mean_iou is not None
+    assert scores.commonest_class_mean_iou is not None
+    assert scores.mean_iou >= 0.75 > scores.commonest_class_mean_iou
+    for stage in ("scenes", "convert", "train", "evaluate", "predict", "show"):
+        assert re.search(rf"^{stage} ", done.stdout, re.MULTILINE)
+    assert f"mean IoU {scores.mean_iou:.3f} on test" in done.stdout
+    assert f"{scores.commonest_class_mean_iou:.3f})" in done.stdout
+
+    page = (tmp_path / "demo-run/index.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert not re.search(r"(src|href)=\"?https?:", page)
+    for name in (land.name for land in scores.classes):
+        assert name in page
+
+    again = lcseg("demo", "--out=demo-run", cwd=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr.strip() == (
+        "lcseg: demo-run: exists already; name another --out, or remove it first"
+    )

@@ -118,17 +118,25 @@ def _report(
 def _require_fit(bundle: Bundle, manifest: Manifest, config: EvaluateConfig) -> None:
     """Refuse a data set that the bundle cannot be judged on."""
     fix = "judge the bundle on data like that which it was trained on"
-    info, scheme = bundle.info, manifest.class_scheme
-    for what, expected, found in (
-        ("bands", info.bands, manifest.bands),
-        ("dtype", (info.dtype,), (manifest.dtype,)),
-        ("classes", info.class_scheme.names, scheme.names),
+    info, names = bundle.info, manifest.class_scheme.names
+    for what, is_fit, expected, found in (
+        ("bands", _are_alike(info.bands, manifest.bands), info.bands, manifest.bands),
+        ("pixels", info.dtype == manifest.dtype, (info.dtype,), (manifest.dtype,)),
+        ("classes", info.class_scheme.names == names, info.class_scheme.names, names),
     ):
-        if expected != found:
-            texts = ", ".join(found), ", ".join(expected)
-            raise LcsegError(config.data, f"its {what} are {texts[0]}, the bundle's {texts[1]}", fix)
+        if not is_fit:
+            problem = f"its {what} are {', '.join(found)}, the bundle's {', '.join(expected)}"
+            raise LcsegError(config.data, problem, fix)
     # Chips are padded to the stride by reflection, which cannot double them.
     if 2 * manifest.chip_px <= info.stride_px:
         least_px = info.stride_px // 2
         problem = f"its chips have {manifest.chip_px} px, the bundle needs more than {least_px}"
         raise LcsegError(config.data, problem, fix)
+
+
+def _are_alike(bands: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether bands agree in number, and in name where both sides know it."""
+    return len(bands) == len(others) and all(
+        band == other or "band_" in (band[:5], other[:5])
+        for band, other in zip(bands, others, strict=True)
+    )

@@ -81,11 +81,20 @@ class ShardWriter:
 
 def read_shard(path: str | Path) -> Iterator[bytes]:
     """Read the records of a shard in order; damage is an LcsegError."""
+    read_bytes = 0
     try:
         for record in tf.data.TFRecordDataset(str(path)):
-            yield record.numpy()
+            value = record.numpy()
+            read_bytes += len(value) + FRAME_BYTES
+            yield value
     except tf.errors.OpError as error:
         raise LcsegError(path, f"is damaged: {error.message}", "convert again") from error
+    # TensorFlow takes a record that is cut off within its length for the end of the file.
+    size = Path(path).stat().st_size
+    if read_bytes != size:
+        raise LcsegError(
+            path, f"is damaged: records end at byte {read_bytes:,} of {size:,}", "convert again"
+        )
 
 
 def file_sha256(path: str | Path) -> str:

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import write_raster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcseg.prediction.blocks import mirror_indices, plan_blocks, read_padded
+from lcseg.raster.cog import CogProfile, write_cog
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.source import open_image
 
@@ -24,10 +24,12 @@ def make_values(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> dict[tuple[int, int], str]:
     folder = tmp_path_factory.mktemp("images")
-    return {
-        size: write_raster(folder / f"{size[0]}x{size[1]}.tif", make_values(*size)[0], nodata=0)
-        for size in SIZES
-    }
+    paths = {(height, width): folder / f"{height}x{width}.tif" for height, width in SIZES}
+    for (height, width), path in paths.items():
+        grid = Grid(height, width, (1, 0, 4e5, 0, -1, 4.3e6), "EPSG:26918")
+        with write_cog(path, grid, CogProfile("uint8", ("red", "nir"), nodata=0)) as writer:
+            writer.write(Window(0, 0, height, width), make_values(height, width)[0])
+    return {size: str(path) for size, path in paths.items()}
 
 
 def test_a_block_is_read_with_its_halo_and_says_which_of_its_pixels_are_valid(images):

@@ -5,14 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import rasterio
-from conftest import CRS, TRANSFORM, write_raster
-from lively import save_lively_bundle
 from rio_cogeo import cog_validate
 
 from lcseg.classes import IGNORE, load_scheme
@@ -23,10 +22,14 @@ from lcseg.prediction.blocks import plan_blocks, read_padded
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import PROBABILITY_ONE, PredictSummary, predict_map
 from lcseg.prediction.predictor import Predictor, to_probabilities
+from lcseg.raster.cog import CogProfile, write_cog
+from lcseg.raster.grid import Grid, Window
 from lcseg.raster.source import grid_of, open_image
 from lcseg.synthetic import Landscape, make_landscape
 
 CLOSE = 1e-5
+CRS = "EPSG:26918"
+TRANSFORM = (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0)
 SCHEME = load_scheme("chesapeake-4")
 
 
@@ -73,15 +76,14 @@ def read(path: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def lively(tmp_path_factory) -> Path:
-    return save_lively_bundle(tmp_path_factory.mktemp("lively") / "bundle", UNetConfig(2, 4))
-
-
-@pytest.fixture(scope="session")
 def scene(tmp_path_factory) -> str:
     """A scene of 1024 x 896 px, of which a tenth holds no data."""
     image_hwc = make_landscape(Landscape(1024, seed=3, nodata_share=0.1)).image_hwc[:, :896]
-    return write_raster(tmp_path_factory.mktemp("scene") / "scene.tif", image_hwc, nodata=0)
+    path = tmp_path_factory.mktemp("scene") / "scene.tif"
+    profile = CogProfile("uint8", ("red", "green", "blue", "nir"), nodata=0)
+    with write_cog(path, Grid(1024, 896, TRANSFORM, CRS), profile) as writer:
+        writer.write(Window(0, 0, 1024, 896), image_hwc)
+    return str(path)
 
 
 @pytest.fixture(scope="session")
@@ -128,8 +130,10 @@ def test_an_image_becomes_a_map_of_classes(mapped, scene):
 
 @pytest.mark.parametrize("norm", ["none", "batch", "sync_batch"])
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
-def test_blocks_of_any_size_give_the_map_of_the_whole_scene(depth, norm, make_raster, tmp_path):
-    path = save_lively_bundle(tmp_path / "bundle", UNetConfig(depth, 4, norm))
+def test_blocks_of_any_size_give_the_map_of_the_whole_scene(
+    depth, norm, save_lively, make_raster, tmp_path
+):
+    path = save_lively(tmp_path / "bundle", UNetConfig(depth, 4, norm))
     bundle, values_hwc = load_bundle(path), make_values(173, 131)
     image = make_raster("image.tif", values_hwc)
     expected = infer_whole(bundle, values_hwc)
@@ -143,16 +147,13 @@ def test_blocks_of_any_size_give_the_map_of_the_whole_scene(depth, norm, make_ra
         assert np.array_equal(read(out)[sure_hw, 0], expected.argmax(axis=-1)[sure_hw])
 
 
-@pytest.mark.parametrize(
-    ("height", "width"), [(1, 1), (1, 77), (60, 1), (2, 3), (5, 19), (16, 16), (31, 200)]
-)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 77), (60, 1), (2, 3), (5, 19), (23, 90)])
 def test_a_scene_smaller_than_the_halo_is_the_same_in_blocks(height, width, make_raster, lively):
     bundle, values_hwc = load_bundle(lively), make_values(height, width)
     image, expected = make_raster("image.tif", values_hwc), infer_whole(bundle, values_hwc)
-    assert min(height, width) < bundle.info.halo_px or height == 31
+    assert min(height, width) < bundle.info.halo_px
     for block_px in (1, 12, 1024):
-        if height * width / block_px**2 < 200:
-            assert abs(infer_blocks(bundle, image, block_px) - expected).max() < CLOSE
+        assert abs(infer_blocks(bundle, image, block_px) - expected).max() < CLOSE
 
 
 def test_a_narrow_scene_is_mapped_whole(predict, make_raster, lively):
@@ -166,11 +167,11 @@ def test_a_narrow_scene_is_mapped_whole(predict, make_raster, lively):
 def test_a_narrower_halo_would_show_seams(make_raster, lively):
     bundle, values_hwc = load_bundle(lively), make_values(120, 120)
     image, expected = make_raster("image.tif", values_hwc), infer_whole(bundle, values_hwc)
-    assert bundle.info.halo_px > bundle.info.stride_px
-    object.__setattr__(bundle.info, "halo_px", bundle.info.stride_px)
-    differs_hw = abs(infer_blocks(bundle, image, 40) - expected).max(axis=-1) > 100 * CLOSE
-    assert differs_hw[36:44].any()
-    assert not differs_hw[20].any()
+    assert (bundle.info.halo_px, bundle.info.stride_px) == (24, 4)
+    narrow = replace(bundle, info=replace(bundle.info, halo_px=4))
+    differs_hw = abs(infer_blocks(narrow, image, 40) - expected).max(axis=-1) > 100 * CLOSE
+    assert differs_hw[36:44].mean() > 0.5
+    assert not differs_hw[59:61, 59:61].any()
 
 
 def test_pixels_without_data_are_255_in_both_rasters(mapped, scene):
@@ -185,7 +186,9 @@ def test_pixels_without_data_are_255_in_both_rasters(mapped, scene):
 
 
 def test_an_image_without_any_data_is_a_map_without_any(predict, make_raster):
-    image = make_raster("image.tif", np.zeros((50, 50, 4), np.uint8), nodata=0)
+    # Without colours: a fourth band that is 0 everywhere would be taken for transparency.
+    options = {"nodata": 0, "photometric": "MINISBLACK"}
+    image = make_raster("image.tif", np.zeros((50, 50, 4), np.uint8), **options)
     out = predict(image, probabilities=str(predict.folder / "probabilities.tif"))
     assert (read(out) == IGNORE).all()
     assert (read(predict.folder / "probabilities.tif") == IGNORE).all()
@@ -203,7 +206,7 @@ def test_probabilities_are_bytes_of_which_254_is_one(mapped, scene, lively):
         found = np.moveaxis(dataset.read(), 0, -1)[valid_hw] * dataset.scales[0]
     assert PROBABILITY_ONE == 254
     assert abs(found - expected[valid_hw]).max() <= 0.5 / 254 + CLOSE
-    assert found.max() == pytest.approx(1)
+    assert found.max() > 0.9
 
 
 @pytest.mark.parametrize("name", ["map.tif", "probabilities.tif"])
@@ -277,9 +280,9 @@ def test_a_map_lies_on_the_grid_of_its_image(predict, make_raster, lively, trans
 
 
 def test_holes_in_a_float_image_are_zeros_to_the_network_and_nodata_in_the_map(
-    predict, make_raster, tmp_path
+    predict, save_lively, make_raster, tmp_path
 ):
-    model = save_lively_bundle(tmp_path / "floats", UNetConfig(1, 4), 2, "float32")
+    model = save_lively(tmp_path / "floats", UNetConfig(1, 4), 2, "float32")
     random = np.random.default_rng(0)
     values_hwc = random.uniform(0, 200, (90, 80, 2)).astype(np.float32)
     hole_hw = np.zeros((90, 80), bool)
@@ -297,9 +300,10 @@ def test_holes_in_a_float_image_are_zeros_to_the_network_and_nodata_in_the_map(
     assert sure_hw.sum() > 0.95 * (~hole_hw).sum()
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_an_image_without_crs_is_refused_unless_it_is_allowed(predict, make_raster):
     image = make_raster("image.tif", make_values(40, 40), crs=None, transform=None)
-    with pytest.raises(LcsegError, match="has no coordinate reference system; .*--allow"):
+    with pytest.raises(LcsegError, match=r"has no coordinate reference system; .*--allow"):
         predict(image)
     assert not list(predict.folder.iterdir())
     with rasterio.open(predict(image, allow_ungeoreferenced=True)) as dataset:
@@ -329,7 +333,9 @@ def test_what_exists_is_neither_replaced_nor_joined(predict, make_raster, name):
 
 
 def test_a_truncated_image_is_refused_and_leaves_nothing(predict, make_raster):
-    image = make_raster("image.tif", make_values(400, 400), tiled=True, blockxsize=64, blockysize=64)
+    image = make_raster(
+        "image.tif", make_values(400, 400), tiled=True, blockxsize=64, blockysize=64
+    )
     os.truncate(image, Path(image).stat().st_size * 6 // 10)
     message = "image.tif: cannot be read at row .*; the file is truncated or damaged"
     with pytest.raises(LcsegError, match=message):
@@ -383,8 +389,10 @@ def small_disk(tmp_path, request):
 @pytest.mark.parametrize("small_disk", [400, 1060], indirect=True, ids=["blocks", "copy"])
 def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(small_disk, make_raster, lively):
     image = make_raster("image.tif", make_values(1024, 1024))
-    config = PredictConfig(str(lively), image, str(small_disk / "map.tif"), block_px=256, quiet=True)
-    with pytest.raises((LcsegError, OSError), match="No space left|disk full") as caught:
+    config = PredictConfig(
+        str(lively), image, str(small_disk / "map.tif"), block_px=256, quiet=True
+    )
+    with pytest.raises((LcsegError, OSError), match=r"No space left|disk full") as caught:
         predict_map(config)
     assert "\n" not in str(caught.value)
     assert not list(small_disk.iterdir())

@@ -6,11 +6,9 @@ import re
 import numpy as np
 import pytest
 import rasterio
-from lively import save_lively_bundle
 
 from lcseg.errors import LcsegError
 from lcseg.model.bundle import load_bundle
-from lcseg.model.config import UNetConfig
 from lcseg.prediction.predictor import Predictor, require_fit, to_probabilities
 from lcseg.raster.grid import pixel_size_m
 from lcseg.raster.source import open_image
@@ -20,9 +18,8 @@ VALUES = RANDOM.integers(1, 255, (24, 24, 4), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lively") / "bundle"
-    return load_bundle(save_lively_bundle(folder, UNetConfig(2, 4)))
+def loaded(lively):
+    return load_bundle(lively)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 """Untrained models that say something else at every pixel, so that no fault goes unseen."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from lcseg.classes import load_scheme
 from lcseg.model.bundle import FORMAT, VERSION, BundleInfo, save_bundle
@@ -46,3 +48,15 @@ def save_lively_bundle(
     )
     save_bundle(folder, model, info)
     return folder
+
+
+@pytest.fixture(scope="session")
+def save_lively() -> Callable[..., Path]:
+    """`save_lively_bundle`: (folder, config, …) -> folder."""
+    return save_lively_bundle
+
+
+@pytest.fixture(scope="session")
+def lively(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a small lively model: 4 bands of uint8 at 1 m, stride 4, halo 24."""
+    return save_lively_bundle(tmp_path_factory.mktemp("lively") / "bundle", UNetConfig(2, 4))

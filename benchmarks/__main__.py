@@ -1,0 +1,9 @@
+"""Run the benchmarks that are named, or all of them, each in a process of its own."""
+
+import subprocess
+import sys
+
+NAMES = ("conversion", "pipeline", "trainer", "predict")
+
+for name in sys.argv[1:] or NAMES:
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -1,0 +1,46 @@
+"""`lcseg evaluate`, run as a user would."""
+
+import re
+
+from lcseg.documents import read_document
+from lcseg.evaluation.report import Report
+
+
+def test_a_bundle_is_judged_and_its_scores_are_told(lcseg, bundle, dataset, tmp_path):
+    out = tmp_path / "report"
+    result = lcseg("evaluate", f"--model={bundle}", f"--data={dataset}", f"--out={out}", "--quiet")
+    assert result.returncode == 0
+    report = read_document(out / "report.json", Report)
+    assert result.stdout == f"{report.scores.table()}\n\nreport: {out}/report.html\n"
+    assert (out / "report.html").exists()
+
+
+def test_a_map_is_judged_by_a_label_raster(lcseg, scenes, tmp_path):
+    out, label = tmp_path / "report", scenes / "0_label.tif"
+    result = lcseg(
+        "evaluate",
+        f"--map={label}",
+        f"--label={label}",
+        "--classes=chesapeake-4",
+        f"--out={out}",
+        "--quiet",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "overall accuracy 1.000, kappa 1.000" in result.stdout
+
+
+def test_a_bundle_that_is_none_is_one_line_and_status_2(lcseg, dataset, tmp_path):
+    out = tmp_path / "report"
+    result = lcseg("evaluate", f"--model={dataset}", f"--data={dataset}", f"--out={out}")
+    assert result.returncode == 2
+    assert re.fullmatch(
+        r"lcseg: .*: is not a bundle: it has no bundle.json; [^\n]*\n", result.stderr
+    )
+    assert not out.exists()
+
+
+def test_flags_that_do_not_go_together_are_one_line_and_status_2(lcseg, tmp_path):
+    result = lcseg("evaluate", f"--out={tmp_path}/report", "--model=bundle", "--map=map.tif")
+    assert result.returncode == 2
+    expected = "lcseg: flags: give --model and --data, or --map, --label and --classes\n"
+    assert result.stderr == expected

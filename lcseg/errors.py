@@ -4,6 +4,8 @@ raise LcsegError("a.tif", "has 3 bands, expected 4", "pass an image with the ban
 # a.tif: has 3 bands, expected 4; pass an image with the bands of the bundle
 """
 
+import copyreg
+
 
 class LcsegError(Exception):
     """A fault in the input, the flags or the machine that the user can mend.
@@ -20,6 +22,11 @@ class LcsegError(Exception):
         self.where, self.problem, self.fix = str(where), problem, fix
         text = f"{where}: {problem}" + (f"; {fix}" if fix else "")
         super().__init__(" ".join(text.split()))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """How it crosses to another process: made without `__init__`, which takes the parts."""
+        newobj = copyreg.__newobj__  # type: ignore[attr-defined]
+        return newobj, (type(self), *self.args), vars(self)
 
 
 class UnknownCodesError(LcsegError):

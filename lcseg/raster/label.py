@@ -132,7 +132,7 @@ class LabelSource:
 
     @cached_property
     def _shift(self) -> tuple[int, int] | None:
-        """(rows, columns) from the image's pixels to the label's, if the grids differ by no more."""
+        """(rows, columns) from the image's pixels to the label's; None: not a mere shift."""
         if not self._is_same_crs:
             return None
         cols, rows = np.meshgrid([0.5, self._grid.width - 0.5], [0.5, self._grid.height - 0.5])

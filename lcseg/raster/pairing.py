@@ -72,10 +72,10 @@ def read_pairs(path: str) -> list[Pair]:
             raise LcsegError(
                 path, f"line {line}: split is {split!r}, expected {' or '.join(SPLITS)}"
             )
-        if not row["image"] or not row["label"]:
+        image, label = ((row[name] or "").strip() for name in ("image", "label"))
+        if not image or not label:
             raise LcsegError(path, f"line {line}: image or label is empty")
-        image, label = (_resolve(folder, row[name].strip()) for name in ("image", "label"))
-        pairs.append(Pair(row["image"].strip(), image, label, split))
+        pairs.append(Pair(image, _resolve(folder, image), _resolve(folder, label), split))
     twice = [key for key, n in Counter(pair.key for pair in pairs).items() if n > 1]
     if twice:
         raise LcsegError(path, f"images that stand twice: {_list(twice)}")

@@ -46,8 +46,10 @@ def _mask(labels: tf.Tensor, n_classes: int) -> tuple[tf.Tensor, tf.Tensor]:
     """(float32 1 where labelled else 0, int32 labels with 0 where ignored)."""
     is_labelled = labels != IGNORE
     safe = tf.where(is_labelled, tf.cast(labels, tf.int32), 0)
-    tf.debugging.assert_less(safe, n_classes, message="a label is beyond the classes of the model")
-    return tf.cast(is_labelled, tf.float32), safe
+    says = "a label is beyond the classes of the model"
+    # Or the ops that take the labels may be first, and say it less well, or not at all.
+    with tf.control_dependencies([tf.debugging.assert_less(safe, n_classes, message=says)]):
+        return tf.cast(is_labelled, tf.float32), tf.identity(safe)
 
 
 def _cross_entropy_sums(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -102,9 +104,9 @@ LOSSES = {
 def weigh_classes(config: LossConfig, class_pixels: tuple[int, ...]) -> np.ndarray:
     """Weigh classes by their pixels in the training split.
 
-    `inverse`: N / (K n_c). `median_frequency`: median(n) / n_c (Eigen and Fergus 2015).
-    `effective_number`: (1 - b) / (1 - b^n_c), scaled to a mean of 1 over the classes
-    (Cui et al. 2019, arXiv:1901.05555), b = 1 - 1e-6 as n counts pixels.
+    `inverse`: N / (K n_c), over the K classes that have pixels. `median_frequency`:
+    median(n) / n_c (Eigen and Fergus 2015). `effective_number`: (1 - b) / (1 - b^n_c), scaled to a
+    mean of 1 over the classes (Cui et al. 2019, arXiv:1901.05555), b = 1 - 1e-6 as n counts pixels.
 
     Returns:
         float32 [K], at most `max_class_weight`; 1 for classes without a pixel.

@@ -62,7 +62,8 @@ class CheckpointKeeper:
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            # A file that is cut off is an IndexError.
+            except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
                 _LOG.warning("%s cannot be read, trying the one before: %s", path, error)
             else:
                 return

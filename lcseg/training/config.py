@@ -20,8 +20,10 @@ class OptimizerConfig:
     warmup_share: Annotated[float, "Share of the steps in which the rate rises from 0."] = 0.05
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0 or self.weight_decay < 0 or not 0 <= self.warmup_share < 1:
-            raise ValueError("--learning_rate must be above 0, --warmup_share in [0, 1)")
+        if self.learning_rate <= 0 or self.weight_decay < 0:
+            raise ValueError("--learning_rate must be above 0, --weight_decay at least 0")
+        if not (0 <= self.warmup_share < 1 and 0 <= self.momentum < 1):
+            raise ValueError("--warmup_share and --momentum must be in [0, 1)")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""The network: its shape, its weights, what it makes of raw pixels."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from lcseg.model.config import LossConfig, UNetConfig
+from lcseg.model.unet import ModelInput, build_unet
+
+NORMS = ("batch", "sync_batch", "none")
+
+
+def count_weights(config: UNetConfig, bands: int, n_classes: int) -> int:
+    """Weights by the drawing of the U-Net: two 3 x 3 convolutions at each level, down and up."""
+
+    def twice(into: int, out: int) -> int:
+        kernels = 9 * (into + out) * out
+        return kernels + 2 * out * (1 if config.norm == "none" else 4)
+
+    sizes = [config.width * 2**level for level in range(config.depth + 1)]
+    down = sum(twice(*pair) for pair in zip([bands, *sizes], sizes, strict=False))
+    widen = sum(4 * high * low + low for low, high in itertools.pairwise(sizes))
+    up = sum(twice(2 * size, size) for size in sizes[:-1])
+    return down + widen + up + sizes[0] * n_classes + n_classes
+
+
+def plain_input(bands: int, dtype: str = "uint8") -> ModelInput:
+    return ModelInput(bands, dtype, (90.0,) * bands, (30.0,) * bands)
+
+
+def test_raw_pixels_become_logits_of_their_own_size():
+    model = build_unet(UNetConfig(depth=2, width=3), plain_input(4), n_classes=5)
+    logits = model(np.full((2, 8, 12, 4), 200, np.uint8))
+    assert logits.shape == (2, 8, 12, 5)
+    assert logits.dtype == "float32"
+
+
+@pytest.mark.parametrize("depth", range(5))
+@pytest.mark.parametrize(("width", "bands", "norm"), [(1, 1, "none"), (3, 13, "batch")])
+def test_network_of_any_size_has_the_weights_of_its_drawing(depth, width, bands, norm):
+    config = UNetConfig(depth, width, norm)
+    model = build_unet(config, plain_input(bands), n_classes=3)
+    assert model.count_params() == count_weights(config, bands, 3)
+    side = 2 * config.stride_px
+    assert model.compute_output_shape((1, side, side, bands)) == (1, side, side, 3)
+    assert model(np.zeros((1, side, side, bands), np.uint8)).shape == (1, side, side, 3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+def test_first_layer_normalises_every_dtype_as_numpy_does(dtype):
+    info = np.finfo("f2") if dtype == "float32" else np.iinfo(dtype)
+    mean, std = (10.0, 1000.0, -3.5), (2.5, 300.0, 1.0)
+    model = build_unet(UNetConfig(0, 1), ModelInput(3, dtype, mean, std), 2)
+    image = np.linspace(info.min, info.max, 48).reshape(1, 4, 4, 3).astype(dtype)
+    first = keras.Model(model.input, model.get_layer("normalise").output)(image)
+    np.testing.assert_allclose(first, (image.astype(np.float64) - mean) / std, rtol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["none", "bfloat16", "float16"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_greatest_values_stay_finite_and_logits_are_float32_in_any_precision(precision, norm):
+    model_input = ModelInput(2, "uint16", (800.0, 1200.0), (250.0, 400.0))
+    keras.utils.set_random_seed(0)
+    model = build_unet(UNetConfig(2, 4, norm, precision), model_input, 3)
+    images = np.full((1, 8, 8, 2), 65535, np.uint16)
+    for training in (False, True):
+        logits = model(images, training=training)
+        assert logits.dtype == "float32"
+        assert np.isfinite(logits).all()
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert model.get_layer("normalise").compute_dtype == "float32"
+
+
+@pytest.mark.parametrize("precision", ["none", "bfloat16", "float16"])
+def test_model_that_was_saved_and_loaded_answers_the_same(tmp_path, precision):
+    model = build_unet(UNetConfig(2, 2, "batch", precision), plain_input(3, "uint16"), 4)
+    image = np.random.default_rng(0).integers(0, 4000, (1, 8, 8, 3)).astype(np.uint16)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    np.testing.assert_array_equal(loaded(image), model(image))
+
+
+@pytest.mark.parametrize(
+    ("kind", "choice", "says"),
+    [
+        (UNetConfig, {"depth": 9}, "--depth must be 0 to 8"),
+        (UNetConfig, {"depth": -1}, "--depth must be 0 to 8"),
+        (UNetConfig, {"width": 0}, "--width at least 1"),
+        (LossConfig, {"max_class_weight": 0}, "--max_class_weight must be above 0"),
+    ],
+)
+def test_choice_that_makes_no_network_is_refused_by_its_flag(kind, choice, says):
+    with pytest.raises(ValueError, match=says):
+        kind(**choice)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
+import os
 import shlex
 import sys
 import textwrap
@@ -173,6 +174,8 @@ def run(
 
     An LcsegError is one line on stderr and its exit code; `--verbosity=1` adds the traceback.
     """
+    # GDAL's faults come as exceptions; in its own threads it would print them as well.
+    os.environ.setdefault("CPL_LOG", os.devnull)
     argv = list(sys.argv) if argv is None else argv
     if {"--help", "-h"} & set(argv[1:]):
         text = sys.modules["__main__"].__doc__ if description is None else description

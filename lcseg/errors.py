@@ -4,8 +4,6 @@ raise LcsegError("a.tif", "has 3 bands, expected 4", "pass an image with the ban
 # a.tif: has 3 bands, expected 4; pass an image with the bands of the bundle
 """
 
-import copyreg
-
 
 class LcsegError(Exception):
     """A fault in the input, the flags or the machine that the user can mend.
@@ -19,14 +17,12 @@ class LcsegError(Exception):
     exit_code = 2
 
     def __init__(self, where: object, problem: str, fix: str = "") -> None:
+        super().__init__(str(where), problem, fix)
         self.where, self.problem, self.fix = str(where), problem, fix
-        text = f"{where}: {problem}" + (f"; {fix}" if fix else "")
-        super().__init__(" ".join(text.split()))
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """How it crosses to another process: made without `__init__`, which takes the parts."""
-        newobj = copyreg.__newobj__  # type: ignore[attr-defined]
-        return newobj, (type(self), *self.args), vars(self)
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.problem}" + (f"; {self.fix}" if self.fix else "")
+        return " ".join(text.split())
 
 
 class UnknownCodesError(LcsegError):
@@ -39,6 +35,8 @@ class InterruptedRunError(LcsegError):
     The exit code is the shell's: 128 plus the number of the signal.
     """
 
-    def __init__(self, where: object, signal_number: int, problem: str, fix: str = "") -> None:
+    def __init__(self, where: object, problem: str, fix: str, signal_number: int) -> None:
         super().__init__(where, problem, fix)
+        # An exception crosses to another process as its arguments.
+        self.args = (*self.args, signal_number)
         self.exit_code = 128 + signal_number

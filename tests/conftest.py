@@ -33,7 +33,7 @@ TRANSFORM = (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0)
 RasterMaker = Callable[..., str]
 
 
-def write_raster(  # noqa: PLR0913
+def write_raster(
     path: str | Path,
     values: np.ndarray,
     crs: str | None = CRS,
@@ -117,7 +117,9 @@ def make_bundle(folder: Path, config: UNetConfig, bands: int = 4, n_seed: int = 
     random = np.random.default_rng(n_seed)
     for variable in model.non_trainable_variables:
         if "moving" in variable.path:
-            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+            # Means about 0: else most of the network would lie dead behind its ReLUs.
+            low = -0.5 if "mean" in variable.path else 0.5
+            variable.assign(random.uniform(low, low + 1, variable.shape))
     names = ("red", "green", "blue", "band_4")[:bands]
     info = BundleInfo(
         format=FORMAT,

@@ -64,7 +64,7 @@ class Field:
 def main(field: Field) -> None:
     faults = {
         "weeds": LcsegError("field", "is full of weeds", "hoe it"),
-        "hail": InterruptedRunError("field", signal.SIGTERM, "it hails"),
+        "hail": InterruptedRunError("field", "it hails", "", signal.SIGTERM),
         "night": KeyboardInterrupt(),
         "bug": RuntimeError("a bug of ours"),
     }

@@ -23,7 +23,7 @@ def test_error_is_one_line_whatever_it_quotes(where, problem, fix):
 
 
 def test_interrupted_run_exits_as_the_shell_expects_of_its_signal():
-    error = InterruptedRunError("run", signal.SIGTERM, "was stopped", "run it again")
+    error = InterruptedRunError("run", "was stopped", "run it again", signal.SIGTERM)
     assert error.exit_code == 143
     assert str(error) == "run: was stopped; run it again"
 
@@ -34,6 +34,6 @@ def test_unknown_codes_are_caught_as_any_other_error():
 
 
 def test_error_crosses_to_another_process_whole():
-    for error in (LcsegError("a", "b", "c"), InterruptedRunError("a", 15, "b", "c")):
+    for error in (LcsegError("a", "b", "c"), InterruptedRunError("a", "b", "c", 15)):
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))

@@ -11,7 +11,7 @@ class DemoConfig:
     """The whole way once, on a made-up landscape."""
 
     out: Annotated[str, "Folder for everything that the demo makes; must not exist yet."]
-    epochs: Annotated[int, "Epochs of 50 steps."] = 12
+    epochs: Annotated[int, "Epochs of 50 steps."] = 10
     seed: Annotated[int, "Decides the landscape and the training."] = 0
     quiet: Annotated[bool, "Show no progress."] = False
 

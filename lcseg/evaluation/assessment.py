@@ -21,6 +21,8 @@ from lcseg.evaluation.scoring import ChipScorer, score_map
 from lcseg.model.bundle import Bundle, load_bundle
 from lcseg.pictures import draw_panels, figure_png, stretch
 from lcseg.pipeline.memory import ChipStore, load_chips
+from lcseg.raster.grid import pixel_sizes_agree
+from lcseg.raster.source import bands_agree
 from lcseg.records.manifest import Manifest, read_manifest
 
 PANEL_CHIPS = 4
@@ -120,9 +122,15 @@ def _require_fit(bundle: Bundle, manifest: Manifest, config: EvaluateConfig) -> 
     fix = "judge the bundle on data like that which it was trained on"
     info, names = bundle.info, manifest.class_scheme.names
     for what, is_fit, expected, found in (
-        ("bands", _are_alike(info.bands, manifest.bands), info.bands, manifest.bands),
+        ("bands", bands_agree(info.bands, manifest.bands), info.bands, manifest.bands),
         ("pixels", info.dtype == manifest.dtype, (info.dtype,), (manifest.dtype,)),
         ("classes", info.class_scheme.names == names, info.class_scheme.names, names),
+        (
+            "pixel sizes",
+            pixel_sizes_agree(info.pixel_m, manifest.pixel_m),
+            (f"{info.pixel_m} m",),
+            (f"{manifest.pixel_m} m",),
+        ),
     ):
         if not is_fit:
             problem = f"its {what} are {', '.join(found)}, the bundle's {', '.join(expected)}"
@@ -132,11 +140,3 @@ def _require_fit(bundle: Bundle, manifest: Manifest, config: EvaluateConfig) -> 
         least_px = info.stride_px // 2
         problem = f"its chips have {manifest.chip_px} px, the bundle needs more than {least_px}"
         raise LcsegError(config.data, problem, fix)
-
-
-def _are_alike(bands: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    """Whether bands agree in number, and in name where both sides know it."""
-    return len(bands) == len(others) and all(
-        band == other or "band_" in (band[:5], other[:5])
-        for band, other in zip(bands, others, strict=True)
-    )

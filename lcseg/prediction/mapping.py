@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +58,15 @@ def predict_map(config: PredictConfig) -> PredictSummary:
     scene, mirrored at its edge, had been predicted at once. Invalid pixels are 255 in the map.
     """
     started_s = time.monotonic()
-    for path in filter(None, (config.out, config.probabilities)):
-        if Path(path).exists():
+    outs = [Path(path) for path in (config.out, config.probabilities) if path]
+    for path in outs:
+        if path.exists():
             raise LcsegError(path, "exists already", "name another file, or remove it first")
     bundle = load_bundle(config.model)
     info, scheme = bundle.info, bundle.info.class_scheme
     counts = np.zeros(256, np.int64)
     with ExitStack() as stack:
+        stack.push(partial(_remove_unless_done, outs))
         image = stack.enter_context(open_image(config.image))
         pixel_m = pixel_size_m(image.grid)
         require_crs(config.image, image.grid, config.allow_ungeoreferenced or not info.pixel_m)
@@ -104,6 +107,12 @@ def predict_map(config: PredictConfig) -> PredictSummary:
         pixel_m,
         time.monotonic() - started_s,
     )
+
+
+def _remove_unless_done(paths: list[Path], kind: type[BaseException] | None, *_: object) -> None:
+    """One of two rasters may be whole when the other fails; they stand or fall together."""
+    for path in paths if kind else ():
+        path.unlink(missing_ok=True)
 
 
 def _predict(

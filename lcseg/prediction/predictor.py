@@ -11,10 +11,8 @@ import tensorflow as tf
 
 from lcseg.errors import LcsegError
 from lcseg.model.bundle import Bundle, BundleInfo
-from lcseg.raster.source import ImageSource
-
-PIXEL_TOLERANCE = 0.1
-"""By how much the ground sample distance of an image may differ from that of the training."""
+from lcseg.raster.grid import pixel_sizes_agree
+from lcseg.raster.source import ImageSource, bands_agree
 
 
 class Predictor:
@@ -56,29 +54,19 @@ def require_fit(info: BundleInfo, image: ImageSource, pixel_m: float | None) -> 
 
     Bands are compared by number, and by name where both sides know it.
     """
+    problem = fix = ""
     if len(image.bands) != len(info.bands):
-        raise LcsegError(
-            image.path,
-            f"has {len(image.bands)} bands, the bundle was trained on {len(info.bands)}: "
-            f"{', '.join(info.bands)}",
-        )
-    for own, expected in zip(image.bands, info.bands, strict=True):
-        is_named = not (own.startswith("band_") or expected.startswith("band_"))
-        if is_named and own != expected:
-            raise LcsegError(
-                image.path,
-                f"has the bands {', '.join(image.bands)}, the bundle's are {', '.join(info.bands)}",
-                "put its bands into this order (gdal_translate -b)",
-            )
-    if image.dtype != info.dtype:
-        raise LcsegError(
-            image.path,
-            f"has pixels of {image.dtype}, the bundle was trained on {info.dtype}",
-            "bring it to the values of the training imagery",
-        )
-    if info.pixel_m and pixel_m and abs(np.log(pixel_m / info.pixel_m)) > np.log1p(PIXEL_TOLERANCE):
-        raise LcsegError(
-            image.path,
-            f"has pixels of {pixel_m:.4g} m, the bundle was trained on {info.pixel_m:.4g} m",
-            "resample it (gdalwarp -tr)",
-        )
+        problem = f"has {len(image.bands)} bands, the bundle was trained on {len(info.bands)}: "
+        problem += ", ".join(info.bands)
+    elif not bands_agree(image.bands, info.bands):
+        problem = f"has the bands {', '.join(image.bands)}, the bundle's are "
+        problem += ", ".join(info.bands)
+        fix = "put its bands into this order (gdal_translate -b)"
+    elif image.dtype != info.dtype:
+        problem = f"has pixels of {image.dtype}, the bundle was trained on {info.dtype}"
+        fix = "bring it to the values of the training imagery"
+    elif not pixel_sizes_agree(pixel_m, info.pixel_m):
+        problem = f"has pixels of {pixel_m:.4g} m, the bundle was trained on {info.pixel_m:.4g} m"
+        fix = "resample it (gdalwarp -tr)"
+    if problem:
+        raise LcsegError(image.path, problem, fix)

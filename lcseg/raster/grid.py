@@ -17,6 +17,9 @@ from rasterio.transform import Affine
 
 EARTH_RADIUS_M = 6_371_008.8
 
+PIXEL_TOLERANCE = 0.1
+"""By how much, as a share, ground sample distances may differ and still be alike."""
+
 GDAL_ERRORS = (RasterioError, CRSError, CPLE_BaseError)
 """What rasterio raises where GDAL or PROJ fail; the last has no public name."""
 
@@ -103,6 +106,13 @@ def pixel_size_m(grid: Grid) -> float | None:
     sides = [_haversine_m(lon[0], lat[0], lon[i], lat[i]) for i in (1, 2)]
     size = math.sqrt(sides[0] * sides[1])
     return round(size, 6) if math.isfinite(size) and size > 0 else None
+
+
+def pixel_sizes_agree(pixel_m: float | None, other_m: float | None) -> bool:
+    """Whether two ground sample distances are alike; one that is not known agrees with any."""
+    if not (pixel_m and other_m):
+        return True
+    return abs(math.log(pixel_m / other_m)) <= math.log1p(PIXEL_TOLERANCE)
 
 
 def _haversine_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float:

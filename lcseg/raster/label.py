@@ -254,6 +254,10 @@ def _choose_bands(
                 path, f"has {dataset.count} bands", "say which holds the codes with --label_band"
             )
         return [band or 1], None
+    if band:
+        raise LcsegError(
+            f"--label_band={band}", "names a band of codes, but the scheme's codes are colours"
+        )
     if dataset.count >= 3:
         return [1, 2, 3], None
     try:

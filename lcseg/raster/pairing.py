@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def read_pairs(path: str) -> list[Pair]:
         if not image or not label:
             raise LcsegError(path, f"line {line}: image or label is empty")
         pairs.append(Pair(image, _resolve(folder, image), _resolve(folder, label), split))
-    twice = [key for key, n in Counter(pair.key for pair in pairs).items() if n > 1]
+    twice = [path for path, n in Counter(pair.image for pair in pairs).items() if n > 1]
     if twice:
         raise LcsegError(path, f"images that stand twice: {_list(twice)}")
     return pairs
@@ -84,7 +85,9 @@ def read_pairs(path: str) -> list[Pair]:
 
 def _resolve(folder: Path, path: str) -> str:
     """Paths of GDAL's virtual file systems, and URLs, are left as they are."""
-    return path if path.startswith("/vsi") or "://" in path else str(folder / path)
+    if path.startswith("/vsi") or "://" in path:
+        return path
+    return os.path.normpath(folder / path)
 
 
 def _match(pattern: str, flag: str) -> dict[tuple[str, ...], str]:

@@ -24,6 +24,7 @@ DTYPES = ("uint8", "uint16", "int16", "float32")
 
 _ALPHA_SAMPLES = 5
 _ALPHA_SAMPLE_PX = 128
+_UNNAMED = "band_"
 _ALPHA_SHARE = 0.95
 
 
@@ -190,8 +191,18 @@ def _sample_band(dataset: rasterio.DatasetReader, index: int, path: str) -> np.n
     return np.concatenate([read_bands(dataset, [index], w, path).ravel() for w in windows])
 
 
+def bands_agree(bands: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether bands agree in number, and in name wherever both sides have a name of their own."""
+    return len(bands) == len(others) and all(
+        band == other or band.startswith(_UNNAMED) or other.startswith(_UNNAMED)
+        for band, other in zip(bands, others, strict=True)
+    )
+
+
 def _name_band(dataset: rasterio.DatasetReader, index: int) -> str:
     """The band's description, else its colour, else band_N."""
     colors = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
     color = dataset.colorinterp[index - 1]
-    return dataset.descriptions[index - 1] or (color.name if color in colors else f"band_{index}")
+    return dataset.descriptions[index - 1] or (
+        color.name if color in colors else f"{_UNNAMED}{index}"
+    )

@@ -19,10 +19,10 @@ from lcseg import __version__
 from lcseg.classes import IGNORE, ClassScheme, load_scheme
 from lcseg.errors import LcsegError
 from lcseg.progress import Progress
-from lcseg.raster.grid import Grid, Window, cover, pixel_size_m
+from lcseg.raster.grid import Grid, Window, cover, pixel_size_m, pixel_sizes_agree
 from lcseg.raster.label import LabelSource, open_label
 from lcseg.raster.pairing import SPLITS, Pair, pair_globs, read_pairs
-from lcseg.raster.source import open_image, require_crs
+from lcseg.raster.source import bands_agree, open_image, require_crs
 from lcseg.records import manifest as manifests
 from lcseg.records.codec import encode_chip
 from lcseg.records.config import ConvertConfig
@@ -32,9 +32,6 @@ from lcseg.records.shards import ShardWriter
 from lcseg.records.spec import Chip, RecordSpec
 from lcseg.records.splits import assign_splits
 from lcseg.records.statistics import Moments, count_classes
-
-PIXEL_TOLERANCE = 0.1
-"""By how much the ground sample distances of the scenes of a data set may differ."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +112,13 @@ def _check_alike(scenes: list[Scene]) -> None:
                 f"{first.pair.image} has {len(first.bands)} of {first.dtype}",
                 "convert unlike imagery into data sets of its own",
             )
+        if not bands_agree(scene.bands, first.bands):
+            raise LcsegError(
+                where,
+                f"has the bands {', '.join(scene.bands)}, "
+                f"{first.pair.image} has {', '.join(first.bands)}",
+                "put the bands of all images into one order",
+            )
 
 
 def _common_pixel_m(scenes: list[Scene]) -> float | None:
@@ -124,7 +128,7 @@ def _common_pixel_m(scenes: list[Scene]) -> float | None:
         return None
     first, first_m = placed[0]
     for image, pixel_m in placed:
-        if abs(np.log(pixel_m / first_m)) > np.log1p(PIXEL_TOLERANCE):
+        if not pixel_sizes_agree(pixel_m, first_m):
             raise LcsegError(
                 image,
                 f"has pixels of {pixel_m:.4g} m, {first} of {first_m:.4g} m",

@@ -35,10 +35,9 @@ class Moments:
         """Count pixels, [n, C] of any number dtype."""
         if not len(pixels):
             return self
-        values = pixels.astype(np.float64)
-        mean = values.mean(axis=0)
-        deviation = np.square(values - mean).sum(axis=0)
-        return self.merge(Moments(len(values), mean, deviation, values.min(0), values.max(0)))
+        of_bands = (_count_values(band) for band in pixels.T)
+        moments = [_measure(values, counts) for values, counts in of_bands]
+        return self.merge(Moments(len(pixels), *map(np.array, zip(*moments, strict=True))))
 
     def merge(self, other: Moments) -> Moments:
         count = self.count + other.count
@@ -59,6 +58,23 @@ class Moments:
         std = np.sqrt(self.deviation / max(self.count, 1))
         # The mean of equal values may be rounded, so that their deviation is not quite 0.
         return np.where(self.high > self.low, std, 1.0)
+
+
+def _count_values(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a band, float64, and how often each occurs; bytes are counted by value."""
+    if band.dtype != np.uint8:
+        return band.astype(np.float64), np.ones(1)
+    counts = np.bincount(band, minlength=256)
+    values = np.flatnonzero(counts)
+    return values.astype(np.float64), counts[values]
+
+
+def _measure(values: np.ndarray, counts: np.ndarray) -> tuple[float, float, float, float]:
+    """Mean, sum of squared deviations, least and greatest of values that occur so often."""
+    weights = np.broadcast_to(counts, values.shape)
+    mean = np.average(values, weights=weights)
+    deviation = (weights * np.square(values - mean)).sum()
+    return mean, deviation, values.min(), values.max()
 
 
 def count_classes(label_hw: np.ndarray, n_classes: int) -> np.ndarray:

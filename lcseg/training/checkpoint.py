@@ -42,7 +42,7 @@ class CheckpointKeeper:
         optimizer: keras.optimizers.Optimizer,
         state: RunState,
     ) -> None:
-        self._state = state
+        self._folder = folder
         self._checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, state=state)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(folder), max_to_keep=KEEP, step_counter=state.step
@@ -54,20 +54,30 @@ class CheckpointKeeper:
             self._manager.save()
         except tf.errors.OpError as error:
             raise LcsegError(
-                self._manager.directory, f"no checkpoint can be written: {error.message}"
+                self._folder, f"no checkpoint can be written: {error.message}"
             ) from error
 
     def restore(self) -> None:
-        """Restore the newest checkpoint that can be read; a damaged one is said and passed over."""
-        for path in reversed(self._manager.checkpoints):
+        """Restore the newest checkpoint that can be read; a damaged one is said and passed over.
+
+        The files themselves are looked at, not TensorFlow's list of them, which may be lost.
+        """
+        found = sorted(self._folder.glob("ckpt-*.index"), key=_number_of, reverse=True)
+        for path in found:
             try:
-                self._checkpoint.restore(path).assert_existing_objects_matched()
+                self._checkpoint.restore(
+                    str(path.with_suffix(""))
+                ).assert_existing_objects_matched()
             # A file that is cut off is an IndexError.
             except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
                 _LOG.warning("%s cannot be read, trying the one before: %s", path, error)
             else:
                 return
-        if self._manager.checkpoints:
+        if found:
             raise LcsegError(
-                self._manager.directory, "none of its checkpoints can be read", "remove the folder"
+                self._folder, "none of its checkpoints can be read", "remove the folder"
             )
+
+
+def _number_of(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])

@@ -152,9 +152,9 @@ class Trainer:
                     self._monitor.flush()
                     raise InterruptedRunError(
                         self._config.run,
-                        stop.signal_number,
                         f"stopped and saved at step {self.step:,} of {self._total_steps:,}",
                         "the same command again goes on from there",
+                        stop.signal_number,
                     )
 
     def _distribute_batches(self) -> tf.data.Dataset:

@@ -24,7 +24,7 @@ from lcseg.prediction.mapping import predict_map  # noqa: E402
 from lcseg.raster.source import open_image  # noqa: E402
 from lcseg.synthetic import Landscape, make_landscape  # noqa: E402
 
-SIZE_PX = 4096
+SIZE_PX = 8192
 BLOCK_PX = 1024
 
 

@@ -62,18 +62,16 @@ class CheckpointKeeper:
 
         The files themselves are looked at, not TensorFlow's list of them, which may be lost.
         """
-        found = sorted(self._folder.glob("ckpt-*.index"), key=_number_of, reverse=True)
-        for path in found:
+        indexes = sorted(self._folder.glob("ckpt-*.index"), key=_number_of, reverse=True)
+        for path in (index.with_suffix("") for index in indexes):
             try:
-                self._checkpoint.restore(
-                    str(path.with_suffix(""))
-                ).assert_existing_objects_matched()
+                self._checkpoint.restore(str(path)).assert_existing_objects_matched()
             # A file that is cut off is an IndexError.
             except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
                 _LOG.warning("%s cannot be read, trying the one before: %s", path, error)
             else:
                 return
-        if found:
+        if indexes:
             raise LcsegError(
                 self._folder, "none of its checkpoints can be read", "remove the folder"
             )

@@ -1,6 +1,6 @@
 """Progress of long work: a bar on a terminal, elsewhere a line now and then.
 
-with Progress("convert", total=200, unit="chip") as progress:
+with Progress("convert", total=200, unit="chips") as progress:
     progress.advance()
 """
 
@@ -13,7 +13,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 LINE_EVERY_S = 10.0
-_LINE = "{desc} {n_fmt} of {total_fmt} {unit}, {percentage:.0f} %, {rate_fmt}, {remaining} left"
+_LINE = "{desc} {n_fmt} of {total_fmt}{unit}, {percentage:.0f} %, {rate_fmt}, {remaining} left"
 
 
 class Progress:
@@ -22,7 +22,7 @@ class Progress:
     Args:
         name: what is being done.
         total: how many units there are.
-        unit: what is counted.
+        unit: what is counted, in the plural.
         quiet: show nothing.
         done: units that an earlier run has done already.
         scale: print large counts as k, M, G.
@@ -40,6 +40,7 @@ class Progress:
         self._on_terminal = sys.stderr.isatty()
         self._quiet = quiet
         self._last_line_s = time.monotonic()
+        unit = f" {unit}"
         self._bar = tqdm(
             desc=name,
             total=total,
@@ -68,7 +69,8 @@ class Progress:
         now = time.monotonic()
         if not self._quiet and not self._on_terminal and now - self._last_line_s >= LINE_EVERY_S:
             self._last_line_s = now
-            print(f"{self._lines}{', ' + note if note else ''}", file=sys.stderr, flush=True)
+            line = " ".join(str(self._lines).split())
+            print(line + (f", {note}" if note else ""), file=sys.stderr, flush=True)
 
     @property
     def count(self) -> int:

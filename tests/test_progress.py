@@ -29,18 +29,18 @@ def clock(monkeypatch):
 
 
 def test_progress_counts_and_draws_a_bar_on_a_terminal():
-    with on_terminal() as terminal, Progress("convert", total=200, unit="chip") as bar:
+    with on_terminal() as terminal, Progress("convert", total=200, unit="chips") as bar:
         for _ in range(200):
             bar.advance()
         assert bar.count == 200
     last = terminal.getvalue().split("\r")[-1]
     assert "convert: 100%" in last
     assert "200/200" in last
-    assert "chip/s" in last
+    assert "chips/s" in last
 
 
 def test_elsewhere_a_line_is_printed_now_and_then(capsys, clock):
-    with Progress("train", total=100, unit="step") as bar:
+    with Progress("train", total=100, unit="steps") as bar:
         bar.advance(10)
         clock.now_s += progress.LINE_EVERY_S - 0.1
         bar.advance(10)
@@ -51,13 +51,13 @@ def test_elsewhere_a_line_is_printed_now_and_then(capsys, clock):
         clock.now_s += progress.LINE_EVERY_S
         bar.advance(5)
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("train 25 of 100 step, 25 %")
+    assert first.startswith("train 25 of 100 steps, 25 %")
     assert first.endswith(", loss 0.5")
     assert "train 35 of 100" in second
 
 
 def test_quiet_progress_shows_nothing_and_still_counts(capsys, clock):
-    with Progress("train", total=9, unit="step", quiet=True) as bar:
+    with Progress("train", total=9, unit="steps", quiet=True) as bar:
         clock.now_s += 100
         bar.advance(3)
         assert bar.count == 3
@@ -65,17 +65,17 @@ def test_quiet_progress_shows_nothing_and_still_counts(capsys, clock):
 
 
 def test_quiet_progress_shows_nothing_on_a_terminal():
-    with on_terminal() as terminal, Progress("train", total=9, unit="step", quiet=True) as bar:
+    with on_terminal() as terminal, Progress("train", total=9, unit="steps", quiet=True) as bar:
         bar.advance(9)
     assert terminal.getvalue() == ""
 
 
 def test_what_an_earlier_run_did_counts_as_done(capsys, clock):
-    with Progress("train", total=100, unit="step", done=40) as bar:
+    with Progress("train", total=100, unit="steps", done=40) as bar:
         assert bar.count == 40
         clock.now_s += progress.LINE_EVERY_S
         bar.advance(10)
-    assert "train 50 of 100 step" in capsys.readouterr().err
+    assert "train 50 of 100 steps" in capsys.readouterr().err
 
 
 def test_large_counts_are_short_where_asked(capsys, clock):
@@ -89,7 +89,7 @@ def test_bar_is_closed_where_the_work_fails():
     with (
         on_terminal() as terminal,
         pytest.raises(ValueError, match="broken"),
-        Progress("train", 9, "step") as bar,
+        Progress("train", 9, "steps") as bar,
     ):
         bar.advance(2)
         raise ValueError("broken")

@@ -25,10 +25,19 @@ def main(config: PredictConfig) -> None:
         [name, f"{n:,}", f"{100 * n / mapped:.1f} %", f"{n * hectares:,.1f}" if hectares else "–"]
         for name, n in zip(summary.names, summary.class_pixels, strict=True)
     ]
-    print(tabulate(rows, ["class", "pixels", "share", "hectares"], disable_numparse=True))
+    print(
+        tabulate(
+            rows,
+            ["class", "pixels", "share", "hectares"],
+            disable_numparse=True,
+            colalign=("left", "right", "right", "right"),
+        )
+    )
     mpx = summary.pixels / 1e6
     print(f"\n{mpx:.2f} Mpx in {summary.seconds:.1f} s ({summary.speed_mpx_s:.2f} Mpx/s)")
     print(f"map: {summary.out}")
+    if config.probabilities:
+        print(f"probabilities: {config.probabilities}")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class ChipScorer:
         """Judge the model on every chip once: the confusion matrix and the loss."""
         counts = np.zeros((self._n_classes, self._n_classes), np.int64)
         sums: tf.Tensor | float = 0.0
-        with Progress("evaluate", len(store), "chip", quiet) as progress:
+        with Progress("evaluate", len(store), "chips", quiet) as progress:
             for images, labels in evaluation_batches(store, batch, multiple_px):
                 batch_counts, batch_sums = self._judge(images, labels)
                 counts += batch_counts.numpy()
@@ -92,7 +92,7 @@ def score_map(
     with (
         open_label(map_path, grid, map_scheme, 0, allow_ungeoreferenced) as mapped,
         open_label(label_path, grid, scheme, label_band, allow_ungeoreferenced) as label,
-        Progress("evaluate", len(windows), "block", quiet) as progress,
+        Progress("evaluate", len(windows), "blocks", quiet) as progress,
     ):
         for window in windows:
             confusion = confusion.add(label.read(window), mapped.read(window))

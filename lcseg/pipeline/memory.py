@@ -6,7 +6,6 @@ store.images, store.labels                     # tf.Tensor [N, H, W, C] and [N, 
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from lcseg.errors import LcsegError
 from lcseg.progress import Progress
 from lcseg.records.codec import parse_pixels
 from lcseg.records.manifest import Manifest
-
-_LOG = logging.getLogger("lcseg")
 
 FREE_SHARE = 0.7
 """Share of the free memory that the chips may take if no budget is given."""
@@ -60,7 +57,7 @@ def load_chips(
     images = _empty_aligned((count, *manifest.spec.image_shape), manifest.dtype)
     labels = _empty_aligned(images.shape[:3], "uint8")
     at = 0
-    with Progress(f"read {split}", count, "chip", quiet) as progress:
+    with Progress(f"read {split}", count, "chips", quiet) as progress:
         try:
             for image, label in _read(folder, manifest, split).as_numpy_iterator():
                 if at + len(image) > count:
@@ -81,12 +78,6 @@ def load_chips(
 def require_fit(folder: str | Path, needed_bytes: int, budget_gb: float) -> None:
     """Refuse, before anything is read, chips that do not fit into memory."""
     budget = budget_gb * 1e9 or FREE_SHARE * free_memory_bytes()
-    _LOG.info(
-        "%s: %.2f GB of chips are held in memory, of %.1f GB allowed",
-        folder,
-        needed_bytes / 1e9,
-        budget / 1e9,
-    )
     if needed_bytes > budget:
         raise LcsegError(
             folder,

@@ -175,7 +175,7 @@ def _pack(
     sources = []
     total = sum(map(len, places))
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress("convert", total, "chip", config.quiet))
+        progress = stack.enter_context(Progress("convert", total, "chips", config.quiet))
         writers = {
             split: stack.enter_context(ShardWriter(folder, split, config.shard_mb * 1_000_000))
             for split in SPLITS

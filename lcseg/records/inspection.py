@@ -36,7 +36,7 @@ def inspect(config: InspectConfig) -> str:
     total = sum(shard.records for shard in manifest.shards)
     shown_every = max(total // max(config.preview_chips, 1), 1)
     shown: list[Chip] = []
-    with Progress("inspect", total, "record", config.quiet) as progress:
+    with Progress("inspect", total, "records", config.quiet) as progress:
         for shard in manifest.shards:
             _check_file(folder, shard)
             before = progress.count

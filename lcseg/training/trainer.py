@@ -109,9 +109,11 @@ class Trainer:
         self._shown = choose_chips(self._validation, PANEL_CHIPS)
         self._monitor = Monitor(folder.tensorboard, self._scheme)
         _LOG.info(
-            "%s weights, %d chips, batch %d on %d devices; %d epochs of %d steps, from step %d",
+            "%s weights, %d chips (%.2f GB in memory), batch %d on %d devices; "
+            "%d epochs of %d steps, from step %d",
             f"{self._model.count_params():,}",
             len(self._chips),
+            len(self._chips) * manifest.spec.chip_bytes / 1e9,
             batch,
             self._strategy.num_replicas_in_sync,
             config.epochs,
@@ -137,7 +139,7 @@ class Trainer:
             return
         iterator = iter(self._distribute_batches())
         with Progress(
-            "train", self._total_steps, "step", self._config.quiet, self.step
+            "train", self._total_steps, "steps", self._config.quiet, self.step
         ) as progress:
             while not self.is_finished:
                 steps = self._next_stop() - self.step

@@ -17,13 +17,9 @@ from lcseg.runtime import start_tensorflow
 
 start_tensorflow()
 
-import keras  # noqa: E402
+from bundles import make_bundle  # noqa: E402
 
-from lcseg.classes import load_scheme  # noqa: E402
-from lcseg.model.bundle import FORMAT, VERSION, BundleInfo, save_bundle  # noqa: E402
 from lcseg.model.config import UNetConfig  # noqa: E402
-from lcseg.model.receptive import measure_halo  # noqa: E402
-from lcseg.model.unet import ModelInput, build_unet  # noqa: E402
 from lcseg.records.config import ConvertConfig  # noqa: E402
 from lcseg.records.conversion import convert  # noqa: E402
 from lcseg.synthetic import Landscape, make_landscape  # noqa: E402
@@ -108,40 +104,10 @@ def dataset(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def make_bundle(folder: Path, config: UNetConfig, bands: int = 4, n_seed: int = 0) -> Path:
-    """Save an untrained model whose norm statistics are not those of a new one."""
-    keras.utils.set_random_seed(n_seed)
-    scheme = load_scheme("chesapeake-4")
-    model_input = ModelInput(bands, "uint8", (100.0,) * bands, (40.0,) * bands)
-    model = build_unet(config, model_input, scheme.n_classes)
-    random = np.random.default_rng(n_seed)
-    for variable in model.non_trainable_variables:
-        if "moving" in variable.path:
-            # Means about 0: else most of the network would lie dead behind its ReLUs.
-            low = -0.5 if "mean" in variable.path else 0.5
-            variable.assign(random.uniform(low, low + 1, variable.shape))
-    names = ("red", "green", "blue", "band_4")[:bands]
-    info = BundleInfo(
-        format=FORMAT,
-        format_version=VERSION,
-        created_by="tests",
-        model_file="",
-        model_sha256="",
-        class_scheme=scheme,
-        bands=names,
-        dtype="uint8",
-        pixel_m=1.0,
-        stride_px=config.stride_px,
-        halo_px=measure_halo(model, config.stride_px),
-        mean=model_input.mean,
-        std=model_input.std,
-        data_digest="",
-        step=0,
-        scores={},
-        config={},
-    )
-    save_bundle(folder, model, info)
-    return folder
+@pytest.fixture(scope="session")
+def save_bundle_of() -> Callable[..., Path]:
+    """A function that saves the bundle of an untrained model: (folder, config, …) -> folder."""
+    return make_bundle
 
 
 @pytest.fixture(scope="session")

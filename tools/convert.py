@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lcseg import cli
 from lcseg.records.config import ConvertConfig
+from lcseg.records.manifest import describe
 from lcseg.runtime import start_tensorflow
 
 FLAGS = cli.ConfigFlags(ConvertConfig)
@@ -15,7 +16,7 @@ FLAGS = cli.ConfigFlags(ConvertConfig)
 
 def main(config: ConvertConfig) -> None:
     start_tensorflow()
-    from lcseg.records.conversion import convert, describe
+    from lcseg.records.conversion import convert
 
     manifest = convert(config)
     print(describe(manifest))

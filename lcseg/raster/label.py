@@ -8,26 +8,21 @@ The label of a pixel is the code of the label raster at the place of the pixel's
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 
 import numpy as np
 import rasterio
-import rasterio.warp
-from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.errors import LcsegError, UnknownCodesError
-from lcseg.raster.grid import GDAL_ERRORS, Grid, Window, cover
+from lcseg.raster.alignment import Alignment
+from lcseg.raster.grid import Grid, Window, cover
 from lcseg.raster.source import grid_of, open_raster, read_bands, read_mask, require_crs
 
 _COUNT_BLOCK_PX = 1024
-_KNOT_PX = 16
-_PAST_CENTER = 1e-6
 _SHOWN = 12
 
 
@@ -52,8 +47,8 @@ class LabelSource:
         flags = dataset.mask_flag_enums[self._indexes[0] - 1]
         self._has_mask = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         require_crs(path, self._own_grid, allow_ungeoreferenced)
-        self._is_same_crs = _same_crs(grid.crs, self._own_grid.crs)
-        self._check_place()
+        self._alignment = Alignment(grid, self._own_grid, path)
+        self._alignment.require_overlap()
 
     def read(self, window: Window) -> np.ndarray:
         """Read a window of the image's grid as uint8 labels [H, W].
@@ -72,14 +67,14 @@ class LabelSource:
     def _read_inside(self, window: Window) -> np.ndarray:
         """Labels of a window that lies inside of the image."""
         try:
-            return self._read_found(window) if self._shift is None else self._read_shifted(window)
+            shift = self._alignment.shift
+            return self._read_found(window) if shift is None else self._read_shifted(window, shift)
         except UnknownCodesError as error:
             raise self._describe_codes() from error
 
-    def _read_shifted(self, window: Window) -> np.ndarray:
+    def _read_shifted(self, window: Window, shift: tuple[int, int]) -> np.ndarray:
         """Labels where the grids differ by a shift: no pixel needs to be located by itself."""
-        rows, cols = self._shift or (0, 0)
-        own = Window(window.row + rows, window.col + cols, window.height, window.width)
+        own = Window(window.row + shift[0], window.col + shift[1], window.height, window.width)
         label_hw = np.full((window.height, window.width), IGNORE, np.uint8)
         inside = own.clip(self._own_grid.height, self._own_grid.width)
         if inside.height and inside.width:
@@ -88,7 +83,7 @@ class LabelSource:
 
     def _read_found(self, window: Window) -> np.ndarray:
         """Labels where every pixel is located by itself."""
-        rows_hw, cols_hw = self._locate(window)
+        rows_hw, cols_hw = self._alignment.locate(window)
         found_hw = (rows_hw >= 0) & (rows_hw < self._own_grid.height)
         found_hw &= (cols_hw >= 0) & (cols_hw < self._own_grid.width)
         label_hw = np.full(found_hw.shape, IGNORE, np.uint8)
@@ -129,73 +124,6 @@ class LabelSource:
             red, green, blue = bands_chw.astype(np.int64)
             return red << 16 | green << 8 | blue, missing_hw
         return bands_chw[0], missing_hw
-
-    @cached_property
-    def _shift(self) -> tuple[int, int] | None:
-        """(rows, columns) from the image's pixels to the label's; None: not a mere shift."""
-        if not self._is_same_crs:
-            return None
-        cols, rows = np.meshgrid([0.5, self._grid.width - 0.5], [0.5, self._grid.height - 0.5])
-        own_cols, own_rows = self._to_own_pixels(cols, rows)
-        shifts = own_rows - rows, own_cols - cols
-        if max(np.ptp(shift) for shift in shifts) > _PAST_CENTER / 10:
-            return None
-        row, col = (math.floor(shift.min() + 0.5 + _PAST_CENTER) for shift in shifts)
-        return row, col
-
-    def _locate(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of the label raster at the centres of a window's pixels, int [H, W].
-
-        Between CRSs the places are computed at knots some pixels apart, ends included, and
-        interpolated: a projection bends by far less than a pixel over so short a way.
-        """
-        rows = np.arange(window.height) + window.row + 0.5
-        cols = np.arange(window.width) + window.col + 0.5
-        knot_rows = np.linspace(rows[0], rows[-1], max(window.height // _KNOT_PX, 1) + 1)
-        knot_cols = np.linspace(cols[0], cols[-1], max(window.width // _KNOT_PX, 1) + 1)
-        own_cols, own_rows = self._to_own_pixels(*np.meshgrid(knot_cols, knot_rows))
-        along_rows, along_cols = _interpolation(rows, knot_rows), _interpolation(cols, knot_cols)
-        # A shade past the centre: equal grids must not flip between pixels by rounding.
-        located = (along_rows @ own @ along_cols.T + _PAST_CENTER for own in (own_rows, own_cols))
-        rows_hw, cols_hw = (np.floor(places).astype(np.int64) for places in located)
-        return rows_hw, cols_hw
-
-    def _to_own_pixels(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(column, row) in the label raster of (column, row) in the image, as float."""
-        if self._grid.crs is None or self._own_grid.crs is None:
-            return cols, rows
-        x, y = self._grid.affine @ (cols, rows)
-        if not self._is_same_crs:
-            x, y = _transform(self._grid.crs, self._own_grid.crs, x, y, self.path)
-        own_cols, own_rows = ~self._own_grid.affine @ (x, y)
-        return own_cols, own_rows
-
-    def _check_place(self) -> None:
-        """Refuse a label raster that cannot lie on the image."""
-        image, own = self._grid, self._own_grid
-        if image.crs is None or own.crs is None:
-            if (image.height, image.width) != (own.height, own.width):
-                raise LcsegError(
-                    self.path,
-                    f"is {own.height} x {own.width} px, its image {image.height} x {image.width}",
-                    "without a CRS on both, the two must have the same size",
-                )
-            return
-        edge = np.linspace(0, 1, 33)
-        cols, rows = (a.ravel() for a in np.meshgrid(edge * image.width, edge * image.height))
-        own_cols, own_rows = self._to_own_pixels(cols, rows)
-        is_apart = (
-            own_cols.max() <= 0
-            or own_rows.max() <= 0
-            or own_cols.min() >= own.width
-            or own_rows.min() >= own.height
-        )
-        if is_apart:
-            raise LcsegError(
-                self.path,
-                f"does not overlap its image: it spans {_span(own)}, the image {_span(image)}",
-                "pair it with the image of its own place",
-            )
 
     def _describe_codes(self) -> UnknownCodesError:
         """Count the codes of the whole label raster."""
@@ -270,16 +198,6 @@ def _choose_bands(
     return [1], np.array([r << 16 | g << 8 | b for r, g, b, *_ in colors], np.int64)
 
 
-def _interpolation(at: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """The matrix [len(at), len(knots)] of linear interpolation between even knots."""
-    step = knots[1] - knots[0] if knots[1] > knots[0] else 1.0
-    return (
-        np.maximum(1 - np.abs(at[:, None] - knots[None]) / step, 0)
-        if len(at) > 1
-        else np.array([[1.0, 0.0]])
-    )
-
-
 def _to_whole(values: np.ndarray, path: str) -> np.ndarray:
     """Codes stored as float, as int64; a fraction is no code."""
     whole = values.astype(np.int64)
@@ -287,42 +205,3 @@ def _to_whole(values: np.ndarray, path: str) -> np.ndarray:
         found = values[whole != values][0]
         raise LcsegError(path, f"holds {found:g}, expected whole numbers", "is it a label raster?")
     return whole
-
-
-def _same_crs(a: str | None, b: str | None) -> bool:
-    """Whether two CRSs are the same; one that is missing is taken to be the other."""
-    if a is None or b is None:
-        return True
-    return a == b or CRS.from_user_input(a) == CRS.from_user_input(b)
-
-
-def _transform(
-    from_crs: str, to_crs: str, x: np.ndarray, y: np.ndarray, path: str
-) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        moved = rasterio.warp.transform(from_crs, to_crs, x.ravel(), y.ravel())
-    except GDAL_ERRORS as error:
-        raise LcsegError(
-            path,
-            f"its CRS {_name_crs(to_crs)} cannot be reached from the image's {_name_crs(from_crs)}",
-            "reproject it to the image's CRS (gdalwarp)",
-        ) from error
-    new_x, new_y = (np.array(values).reshape(x.shape) for values in moved)
-    if not (np.isfinite(new_x).all() and np.isfinite(new_y).all()):
-        raise LcsegError(
-            path,
-            f"its CRS {_name_crs(to_crs)} does not reach everywhere that the image lies",
-            "reproject it to the image's CRS (gdalwarp)",
-        )
-    return new_x, new_y
-
-
-def _span(grid: Grid) -> str:
-    left, bottom, right, top = grid.bounds()
-    name = _name_crs(grid.crs or "")
-    return f"x {left:.6g} to {right:.6g}, y {bottom:.6g} to {top:.6g} in {name}"
-
-
-def _name_crs(crs: str) -> str:
-    """The name in a WKT, which is its first quoted text; anything else as it is."""
-    return crs.split('"')[1] if '"' in crs else crs

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tabulate import tabulate
 
 from lcseg import __version__
 from lcseg.classes import IGNORE, ClassScheme, load_scheme
@@ -61,19 +60,6 @@ def convert(config: ConvertConfig) -> Manifest:
 def find_pairs(config: ConvertConfig) -> list[Pair]:
     """The pairs that the flags name."""
     return read_pairs(config.pairs) if config.pairs else pair_globs(config.images, config.labels)
-
-
-def describe(manifest: Manifest) -> str:
-    """A table of the splits: chips, and the share of each class among the labelled pixels."""
-    rows = []
-    for split, summary in manifest.splits.items():
-        labelled = max(sum(summary.class_pixels), 1)
-        pixels = max(labelled + summary.ignored_pixels, 1)
-        shares = [f"{100 * n / labelled:.1f} %" for n in summary.class_pixels]
-        ignored = f"{100 * summary.ignored_pixels / pixels:.1f} %"
-        rows.append([split, f"{summary.chips:,}", *shares, ignored])
-    headers = ["split", "chips", *manifest.class_scheme.names, "ignored"]
-    return tabulate(rows, headers, stralign="right", disable_numparse=True)
 
 
 def _survey(pair: Pair, scheme: ClassScheme, config: ConvertConfig) -> Scene:

@@ -14,8 +14,7 @@ from lcseg.pictures import draw_panels, save_figure, stretch
 from lcseg.progress import Progress
 from lcseg.records.codec import decode_chip
 from lcseg.records.config import InspectConfig
-from lcseg.records.conversion import describe
-from lcseg.records.manifest import Manifest, ShardInfo, read_manifest
+from lcseg.records.manifest import Manifest, ShardInfo, describe, read_manifest
 from lcseg.records.shards import file_sha256, read_shard
 from lcseg.records.spec import Chip
 from lcseg.records.statistics import count_classes

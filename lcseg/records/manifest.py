@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tabulate import tabulate
+
 from lcseg.classes import ClassScheme
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
@@ -148,3 +150,16 @@ def read_manifest(folder: str | Path) -> Manifest:
 def write_manifest(folder: str | Path, manifest: Manifest) -> None:
     """Write the manifest; it is the last file of a data set to be written."""
     write_document(Path(folder) / FILE, manifest)
+
+
+def describe(manifest: Manifest) -> str:
+    """A table of the splits: chips, and the share of each class among the labelled pixels."""
+    rows = []
+    for split, summary in manifest.splits.items():
+        labelled = max(sum(summary.class_pixels), 1)
+        pixels = max(labelled + summary.ignored_pixels, 1)
+        shares = [f"{100 * n / labelled:.1f} %" for n in summary.class_pixels]
+        ignored = f"{100 * summary.ignored_pixels / pixels:.1f} %"
+        rows.append([split, f"{summary.chips:,}", *shares, ignored])
+    headers = ["split", "chips", *manifest.class_scheme.names, "ignored"]
+    return tabulate(rows, headers, stralign="right", disable_numparse=True)

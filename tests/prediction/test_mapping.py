@@ -87,21 +87,21 @@ def scene(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def mapped(lively, scene, tmp_path_factory) -> tuple[Path, PredictSummary]:
+def mapped(bundle, scene, tmp_path_factory) -> tuple[Path, PredictSummary]:
     """The folder of `map.tif` and `probabilities.tif` of that scene, and its summary."""
     folder = tmp_path_factory.mktemp("mapped")
     out, probabilities = str(folder / "map.tif"), str(folder / "probabilities.tif")
-    config = PredictConfig(str(lively), scene, out, probabilities, block_px=400, quiet=True)
+    config = PredictConfig(str(bundle), scene, out, probabilities, block_px=400, quiet=True)
     return folder, predict_map(config)
 
 
 @pytest.fixture
-def predict(tmp_path, lively):
+def predict(tmp_path, bundle):
     """A function that maps an image into an empty folder of the test: (image, …) -> map."""
     folder = tmp_path / "maps"
     folder.mkdir()
 
-    def run(image: str, model: Path = lively, **options: object) -> Path:
+    def run(image: str, model: Path = bundle, **options: object) -> Path:
         config = PredictConfig(str(model), image, str(folder / "map.tif"), **options, quiet=True)
         predict_map(config)
         return folder / "map.tif"
@@ -131,9 +131,9 @@ def test_an_image_becomes_a_map_of_classes(mapped, scene):
 @pytest.mark.parametrize("norm", ["none", "batch", "sync_batch"])
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
 def test_blocks_of_any_size_give_the_map_of_the_whole_scene(
-    depth, norm, save_lively, make_raster, tmp_path
+    depth, norm, save_bundle_of, make_raster, tmp_path
 ):
-    path = save_lively(tmp_path / "bundle", UNetConfig(depth, 4, norm))
+    path = save_bundle_of(tmp_path / "bundle", UNetConfig(depth, 4, norm))
     bundle, values_hwc = load_bundle(path), make_values(173, 131)
     image = make_raster("image.tif", values_hwc)
     expected = infer_whole(bundle, values_hwc)
@@ -148,24 +148,24 @@ def test_blocks_of_any_size_give_the_map_of_the_whole_scene(
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 77), (60, 1), (2, 3), (5, 19), (23, 90)])
-def test_a_scene_smaller_than_the_halo_is_the_same_in_blocks(height, width, make_raster, lively):
-    bundle, values_hwc = load_bundle(lively), make_values(height, width)
+def test_a_scene_smaller_than_the_halo_is_the_same_in_blocks(height, width, make_raster, bundle):
+    bundle, values_hwc = load_bundle(bundle), make_values(height, width)
     image, expected = make_raster("image.tif", values_hwc), infer_whole(bundle, values_hwc)
     assert min(height, width) < bundle.info.halo_px
     for block_px in (1, 12, 1024):
         assert abs(infer_blocks(bundle, image, block_px) - expected).max() < CLOSE
 
 
-def test_a_narrow_scene_is_mapped_whole(predict, make_raster, lively):
+def test_a_narrow_scene_is_mapped_whole(predict, make_raster, bundle):
     values_hwc = make_values(1, 77)
-    expected = infer_whole(load_bundle(lively), values_hwc)
+    expected = infer_whole(load_bundle(bundle), values_hwc)
     found_hw = read(predict(make_raster("image.tif", values_hwc), block_px=16))[..., 0]
     sure_hw = is_sure(expected)
     assert np.array_equal(found_hw[sure_hw], expected.argmax(axis=-1)[sure_hw])
 
 
-def test_a_narrower_halo_would_show_seams(make_raster, lively):
-    bundle, values_hwc = load_bundle(lively), make_values(120, 120)
+def test_a_narrower_halo_would_show_seams(make_raster, bundle):
+    bundle, values_hwc = load_bundle(bundle), make_values(120, 120)
     image, expected = make_raster("image.tif", values_hwc), infer_whole(bundle, values_hwc)
     assert (bundle.info.halo_px, bundle.info.stride_px) == (24, 4)
     narrow = replace(bundle, info=replace(bundle.info, halo_px=4))
@@ -194,8 +194,8 @@ def test_an_image_without_any_data_is_a_map_without_any(predict, make_raster):
     assert (read(predict.folder / "probabilities.tif") == IGNORE).all()
 
 
-def test_probabilities_are_bytes_of_which_254_is_one(mapped, scene, lively):
-    expected = infer_whole(load_bundle(lively), read(scene))
+def test_probabilities_are_bytes_of_which_254_is_one(mapped, scene, bundle):
+    expected = infer_whole(load_bundle(bundle), read(scene))
     valid_hw = read(scene).any(axis=-1)
     with rasterio.open(mapped[0] / "probabilities.tif") as dataset:
         assert set(dataset.dtypes) == {"uint8"}
@@ -215,12 +215,12 @@ def test_both_rasters_are_cloud_optimized(mapped, name):
     assert (is_valid, errors, warnings) == (True, [], [])
 
 
-def test_a_map_says_what_its_values_mean(mapped, lively):
+def test_a_map_says_what_its_values_mean(mapped, bundle):
     with rasterio.open(mapped[0] / "map.tif") as dataset:
         palette, tags = dataset.colormap(1), dataset.tags(1)
         assert (dataset.dtypes, dataset.nodata) == (("uint8",), IGNORE)
         assert dataset.tags()["lcseg_classes"] == "chesapeake-4"
-        assert dataset.tags()["lcseg_model"] == load_bundle(lively).info.model_sha256
+        assert dataset.tags()["lcseg_model"] == load_bundle(bundle).info.model_sha256
     assert [palette[i][:3] for i in range(4)] == list(map(tuple, SCHEME.palette.tolist()))
     assert palette[IGNORE][3] == 0
     assert [tags[f"CLASS_{i}"] for i in range(4)] == list(SCHEME.names)
@@ -266,7 +266,7 @@ def test_overviews_show_the_commonest_class(mapped):
     ],
     ids=["north up", "rotated", "south up"],
 )
-def test_a_map_lies_on_the_grid_of_its_image(predict, make_raster, lively, transform):
+def test_a_map_lies_on_the_grid_of_its_image(predict, make_raster, bundle, transform):
     values_hwc = make_values(70, 90)
     image = make_raster("image.tif", values_hwc, transform=transform)
     out = predict(image, block_px=32)
@@ -274,15 +274,15 @@ def test_a_map_lies_on_the_grid_of_its_image(predict, make_raster, lively, trans
         assert grid_of(of_map) == grid_of(of_image)
         assert tuple(of_map.transform)[:6] == transform
         assert of_map.crs == CRS
-    expected = infer_whole(load_bundle(lively), values_hwc)
+    expected = infer_whole(load_bundle(bundle), values_hwc)
     sure_hw = is_sure(expected)
     assert np.array_equal(read(out)[sure_hw, 0], expected.argmax(axis=-1)[sure_hw])
 
 
 def test_holes_in_a_float_image_are_zeros_to_the_network_and_nodata_in_the_map(
-    predict, save_lively, make_raster, tmp_path
+    predict, save_bundle_of, make_raster, tmp_path
 ):
-    model = save_lively(tmp_path / "floats", UNetConfig(1, 4), 2, "float32")
+    model = save_bundle_of(tmp_path / "floats", UNetConfig(1, 4), 2, "float32")
     random = np.random.default_rng(0)
     values_hwc = random.uniform(0, 200, (90, 80, 2)).astype(np.float32)
     hole_hw = np.zeros((90, 80), bool)
@@ -343,8 +343,8 @@ def test_a_truncated_image_is_refused_and_leaves_nothing(predict, make_raster):
     assert not list(predict.folder.iterdir())
 
 
-def test_a_damaged_bundle_is_refused_and_leaves_nothing(predict, make_raster, lively, tmp_path):
-    damaged = shutil.copytree(lively, tmp_path / "damaged")
+def test_a_damaged_bundle_is_refused_and_leaves_nothing(predict, make_raster, bundle, tmp_path):
+    damaged = shutil.copytree(bundle, tmp_path / "damaged")
     weights = next(damaged.glob("*.keras"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
     with pytest.raises(LcsegError, match=r"\.keras: its checksum differs from the bundle's"):
@@ -352,7 +352,7 @@ def test_a_damaged_bundle_is_refused_and_leaves_nothing(predict, make_raster, li
     assert not list(predict.folder.iterdir())
 
 
-def test_a_process_that_is_killed_leaves_no_map(predict, make_raster, lively):
+def test_a_process_that_is_killed_leaves_no_map(predict, make_raster, bundle):
     image, out = make_raster("image.tif", make_values(200, 200)), predict.folder / "map.tif"
     program = f"""
 import os
@@ -365,7 +365,7 @@ class Killer(mapping.Progress):
         if self.count > 30_000:
             os.kill(os.getpid(), {int(signal.SIGKILL)})
 mapping.Progress = Killer
-mapping.predict_map(mapping.PredictConfig({str(lively)!r}, {image!r}, {str(out)!r}, block_px=64))
+mapping.predict_map(mapping.PredictConfig({str(bundle)!r}, {image!r}, {str(out)!r}, block_px=64))
 """
     killed = subprocess.run([sys.executable, "-c", program], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL
@@ -387,10 +387,10 @@ def small_disk(tmp_path, request):
 
 
 @pytest.mark.parametrize("small_disk", [400, 1060], indirect=True, ids=["blocks", "copy"])
-def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(small_disk, make_raster, lively):
+def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(small_disk, make_raster, bundle):
     image = make_raster("image.tif", make_values(1024, 1024))
     config = PredictConfig(
-        str(lively), image, str(small_disk / "map.tif"), block_px=256, quiet=True
+        str(bundle), image, str(small_disk / "map.tif"), block_px=256, quiet=True
     )
     with pytest.raises((LcsegError, OSError), match=r"No space left|disk full") as caught:
         predict_map(config)

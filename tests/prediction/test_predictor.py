@@ -18,8 +18,8 @@ VALUES = RANDOM.integers(1, 255, (24, 24, 4), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def loaded(lively):
-    return load_bundle(lively)
+def loaded(bundle):
+    return load_bundle(bundle)
 
 
 @pytest.fixture(scope="module")

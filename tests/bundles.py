@@ -1,11 +1,9 @@
-"""Untrained models that say something else at every pixel, so that no fault goes unseen."""
+"""Bundles of untrained models that say something else at every pixel: no fault goes unseen."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
-import pytest
 
 from lcseg.classes import load_scheme
 from lcseg.model.bundle import FORMAT, VERSION, BundleInfo, save_bundle
@@ -14,9 +12,7 @@ from lcseg.model.receptive import measure_halo
 from lcseg.model.unet import ModelInput, build_unet
 
 
-def save_lively_bundle(
-    folder: Path, config: UNetConfig, bands: int = 4, dtype: str = "uint8"
-) -> Path:
+def make_bundle(folder: Path, config: UNetConfig, bands: int = 4, dtype: str = "uint8") -> Path:
     """Save a model with random weights and norm statistics, whose probabilities span 0 to 1."""
     keras.utils.set_random_seed(0)
     scheme = load_scheme("chesapeake-4")
@@ -48,15 +44,3 @@ def save_lively_bundle(
     )
     save_bundle(folder, model, info)
     return folder
-
-
-@pytest.fixture(scope="session")
-def save_lively() -> Callable[..., Path]:
-    """`save_lively_bundle`: (folder, config, …) -> folder."""
-    return save_lively_bundle
-
-
-@pytest.fixture(scope="session")
-def lively(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of a small lively model: 4 bands of uint8 at 1 m, stride 4, halo 24."""
-    return save_lively_bundle(tmp_path_factory.mktemp("lively") / "bundle", UNetConfig(2, 4))

@@ -1,0 +1,148 @@
+"""Where the pixels of an image lie in its label raster.
+
+alignment = Alignment(image.grid, label_grid, "lc.tif")
+alignment.shift                                # (rows, columns), if that is all
+rows_hw, cols_hw = alignment.locate(window)    # else every pixel by itself
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import rasterio.warp
+from rasterio.crs import CRS
+
+from lcseg.errors import LcsegError
+from lcseg.raster.grid import GDAL_ERRORS, Grid, Window
+
+_KNOT_PX = 16
+_PAST_CENTER = 1e-6
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How the grid of a label raster lies under that of an image."""
+
+    image: Grid  # Of the image.
+    label: Grid  # Of the label raster.
+    path: str  # Of the label raster, for errors.
+
+    @cached_property
+    def shift(self) -> tuple[int, int] | None:
+        """(rows, columns) from the image's pixels to the label's; None: not a mere shift."""
+        if not self._is_same_crs:
+            return None
+        cols, rows = np.meshgrid([0.5, self.image.width - 0.5], [0.5, self.image.height - 0.5])
+        own_cols, own_rows = self._to_label(cols, rows)
+        shifts = own_rows - rows, own_cols - cols
+        if max(np.ptp(shift) for shift in shifts) > _PAST_CENTER / 10:
+            return None
+        row, col = (math.floor(shift.min() + 0.5 + _PAST_CENTER) for shift in shifts)
+        return row, col
+
+    def locate(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the label raster at the centres of a window's pixels, int [H, W].
+
+        Between CRSs the places are computed at knots some pixels apart, ends included, and
+        interpolated: a projection bends by far less than a pixel over so short a way.
+        """
+        rows = np.arange(window.height) + window.row + 0.5
+        cols = np.arange(window.width) + window.col + 0.5
+        knot_rows = np.linspace(rows[0], rows[-1], max(window.height // _KNOT_PX, 1) + 1)
+        knot_cols = np.linspace(cols[0], cols[-1], max(window.width // _KNOT_PX, 1) + 1)
+        own_cols, own_rows = self._to_label(*np.meshgrid(knot_cols, knot_rows))
+        along_rows, along_cols = _interpolation(rows, knot_rows), _interpolation(cols, knot_cols)
+        # A shade past the centre: equal grids must not flip between pixels by rounding.
+        located = (along_rows @ own @ along_cols.T + _PAST_CENTER for own in (own_rows, own_cols))
+        rows_hw, cols_hw = (np.floor(places).astype(np.int64) for places in located)
+        return rows_hw, cols_hw
+
+    def require_overlap(self) -> None:
+        """Refuse a label raster that cannot lie on the image."""
+        image, own = self.image, self.label
+        if image.crs is None or own.crs is None:
+            if (image.height, image.width) != (own.height, own.width):
+                raise LcsegError(
+                    self.path,
+                    f"is {own.height} x {own.width} px, its image {image.height} x {image.width}",
+                    "without a CRS on both, the two must have the same size",
+                )
+            return
+        edge = np.linspace(0, 1, 33)
+        cols, rows = (a.ravel() for a in np.meshgrid(edge * image.width, edge * image.height))
+        own_cols, own_rows = self._to_label(cols, rows)
+        is_apart = (
+            own_cols.max() <= 0
+            or own_rows.max() <= 0
+            or own_cols.min() >= own.width
+            or own_rows.min() >= own.height
+        )
+        if is_apart:
+            raise LcsegError(
+                self.path,
+                f"does not overlap its image: it spans {_span(own)}, the image {_span(image)}",
+                "pair it with the image of its own place",
+            )
+
+    @cached_property
+    def _is_same_crs(self) -> bool:
+        """Whether the CRSs are the same; one that is missing is taken to be the other."""
+        image, label = self.image.crs, self.label.crs
+        if image is None or label is None or image == label:
+            return True
+        return CRS.from_user_input(image) == CRS.from_user_input(label)
+
+    def _to_label(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(column, row) in the label raster of (column, row) in the image, as float."""
+        if self.image.crs is None or self.label.crs is None:
+            return cols, rows
+        x, y = self.image.affine @ (cols, rows)
+        if not self._is_same_crs:
+            x, y = _transform(self.image.crs, self.label.crs, x, y, self.path)
+        own_cols, own_rows = ~self.label.affine @ (x, y)
+        return own_cols, own_rows
+
+
+def _interpolation(at: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """The matrix [len(at), len(knots)] of linear interpolation between even knots."""
+    step = knots[1] - knots[0] if knots[1] > knots[0] else 1.0
+    return (
+        np.maximum(1 - np.abs(at[:, None] - knots[None]) / step, 0)
+        if len(at) > 1
+        else np.array([[1.0, 0.0]])
+    )
+
+
+def _transform(
+    from_crs: str, to_crs: str, x: np.ndarray, y: np.ndarray, path: str
+) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        moved = rasterio.warp.transform(from_crs, to_crs, x.ravel(), y.ravel())
+    except GDAL_ERRORS as error:
+        raise LcsegError(
+            path,
+            f"its CRS {_name_crs(to_crs)} cannot be reached from the image's {_name_crs(from_crs)}",
+            "reproject it to the image's CRS (gdalwarp)",
+        ) from error
+    new_x, new_y = (np.array(values).reshape(x.shape) for values in moved)
+    if not (np.isfinite(new_x).all() and np.isfinite(new_y).all()):
+        raise LcsegError(
+            path,
+            f"its CRS {_name_crs(to_crs)} does not reach everywhere that the image lies",
+            "reproject it to the image's CRS (gdalwarp)",
+        )
+    return new_x, new_y
+
+
+def _span(grid: Grid) -> str:
+    left, bottom, right, top = grid.bounds()
+    name = _name_crs(grid.crs or "")
+    return f"x {left:.6g} to {right:.6g}, y {bottom:.6g} to {top:.6g} in {name}"
+
+
+def _name_crs(crs: str) -> str:
+    """The name in a WKT, which is its first quoted text; anything else as it is."""
+    return crs.split('"')[1] if '"' in crs else crs

@@ -26,8 +26,8 @@ from rasterio.windows import Window
 from lcseg.errors import LcsegError
 from lcseg.records.codec import decode_chip
 from lcseg.records.config import ConvertConfig
-from lcseg.records.conversion import convert, describe
-from lcseg.records.manifest import Manifest, read_manifest
+from lcseg.records.conversion import convert
+from lcseg.records.manifest import Manifest, describe, read_manifest
 from lcseg.records.shards import read_shard
 from lcseg.records.spec import Chip
 

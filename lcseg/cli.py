@@ -14,22 +14,28 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
+import math
 import os
 import shlex
+import signal
 import sys
 import textwrap
 import traceback
 import types
 import typing
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from absl import app, flags
 from absl import logging as absl_logging
 
-from lcseg.errors import LcsegError
+from lcseg import __version__
+from lcseg.errors import InterruptedRunError, LcsegError
 
 Config = TypeVar("Config")
+
+_OUT_OF_MEMORY = "ResourceExhaustedError"
 
 VERBS = {
     "convert": ("convert", "pack image and label rasters into TFRecords"),
@@ -55,8 +61,13 @@ class ConfigFlags(Generic[Config]):
         self._type = config_type
         self._positional = positional
         self._names = [field.name for field, hint, text in _leaves(config_type)]
+        self._required = [
+            field.name
+            for field, hint, text in _leaves(config_type)
+            if field.default is dataclasses.MISSING
+        ]
         for field, hint, text in _leaves(config_type):
-            _define_flag(field, hint, text, required=field.name != positional)
+            _define_flag(field, hint, text)
 
     def parse(self, argv: list[str]) -> list[str]:
         """Parse the command line; a fault in it ends the process with one line and status 2."""
@@ -64,10 +75,11 @@ class ConfigFlags(Generic[Config]):
             rest = flags.FLAGS(argv)
             if self._positional and len(rest) > 1:
                 flags.FLAGS[self._positional].value = rest.pop(1)
-            if self._positional and flags.FLAGS[self._positional].value is None:
-                raise flags.Error(f"no {self._positional.upper()} was given")
             if len(rest) > 1:
                 raise flags.Error(f"unexpected argument {rest[1]!r}; flags look like --name=value")
+            missing = [name for name in self._required if not flags.FLAGS[name].value]
+            if missing:
+                raise flags.Error(f"missing: {', '.join(f'--{name}' for name in missing)}")
         except flags.Error as error:
             sys.exit(_fail(f"{error} (--help lists the flags)", 2))
         return rest
@@ -84,11 +96,14 @@ class ConfigFlags(Generic[Config]):
             if name == self._positional:
                 shown = f"{name.upper()}, or --{name}=…"
             elif flag.boolean:
-                shown = f"--{name}" + (" (default: on)" if flag.default else "")
+                shown = f"--{name}" + (
+                    f" (default: on; --no{name} turns it off)" if flag.default else ""
+                )
             else:
                 values = "|".join(getattr(flag.parser, "enum_values", None) or []) or "…"
                 default = "" if flag.default in (None, "") else f" (default: {flag.default})"
-                shown = f"--{name}={values}{default}"
+                needed = " (required)" if name in self._required else ""
+                shown = f"--{name}={values}{default}{needed}"
             lines.append(f"  {shown}")
             # absl puts the choices before the help of an enum.
             text = flag.help.rpartition(">: ")[2]
@@ -108,15 +123,13 @@ def _leaves(config_type: type) -> Iterator[tuple[dataclasses.Field[Any], Any, st
         yield field, plain, text
 
 
-def _define_flag(field: dataclasses.Field[Any], hint: Any, text: str, required: bool) -> None:
+def _define_flag(field: dataclasses.Field[Any], hint: Any, text: str) -> None:
     has_default = field.default is not dataclasses.MISSING
     default: Any = field.default if has_default else None
     if typing.get_origin(hint) is typing.Literal:
         flags.DEFINE_enum(field.name, default, list(typing.get_args(hint)), text)
     else:
         _DEFINERS[_plain(hint)](field.name, default, text)
-    if required and not has_default:
-        flags.mark_flag_as_required(field.name)
 
 
 def _plain(hint: Any) -> Any:
@@ -142,6 +155,9 @@ def _collect(config_type: type) -> Any:
         else flags.FLAGS[field.name].value
         for field in dataclasses.fields(config_type)
     }
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise LcsegError(f"--{name}={value}", "is not a finite number")
     try:
         return config_type(**values)
     except ValueError as error:
@@ -174,6 +190,9 @@ def run(
 
     An LcsegError is one line on stderr and its exit code; `--verbosity=1` adds the traceback.
     """
+    signal.signal(signal.SIGTERM, _terminate)
+    # What reads the output may have seen enough.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     # GDAL's faults come as exceptions; in its own threads it would print them as well.
     os.environ.setdefault("CPL_LOG", os.devnull)
     argv = list(sys.argv) if argv is None else argv
@@ -201,7 +220,17 @@ def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) ->
         return _fail(f"{place}{error.strerror or error}", 2)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing unfinished is left that reads as whole", 130)
+    except Exception as error:
+        # TensorFlow's own kind of it is known by name: this module does not import TensorFlow.
+        if not isinstance(error, MemoryError) and type(error).__name__ != _OUT_OF_MEMORY:
+            raise
+        return _fail("out of memory; lower --batch, --crop_px, --width or --block_px", 2)
     return 0
+
+
+def _terminate(number: int, frame: object) -> None:
+    problem = "terminated; nothing unfinished is left that reads as whole"
+    raise InterruptedRunError(Path(sys.argv[0]).name, problem, "", number)
 
 
 def _fail(message: object, exit_code: int) -> int:
@@ -214,6 +243,9 @@ def _fail(message: object, exit_code: int) -> int:
 def main() -> None:
     """Run `lcseg VERB …`: the same program as `python tools/VERB.py …`."""
     arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"lcseg {__version__}")
+        return
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print("lcseg turns high-resolution aerial imagery into land cover maps.\n")
         for verb, (_, purpose) in VERBS.items():

@@ -56,6 +56,7 @@ def write_document(path: str | Path, value: object) -> None:
 def replaced(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path`; on success it takes the place of `path`, else it is removed."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         yield aside

@@ -39,4 +39,4 @@ class InterruptedRunError(LcsegError):
         super().__init__(where, problem, fix)
         # An exception crosses to another process as its arguments.
         self.args = (*self.args, signal_number)
-        self.exit_code = 128 + signal_number
+        self.signal_number, self.exit_code = signal_number, 128 + signal_number

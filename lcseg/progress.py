@@ -13,7 +13,9 @@ from types import TracebackType
 from tqdm import tqdm
 
 LINE_EVERY_S = 10.0
-_LINE = "{desc} {n_fmt} of {total_fmt}{unit}, {percentage:.0f} %, {rate_fmt}, {remaining} left"
+_LINE = (
+    "{desc} {n_fmt} of {total_fmt}{unit}, {percentage:.0f} %, {rate_noinv_fmt}, {remaining} left"
+)
 
 
 class Progress:

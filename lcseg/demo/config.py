@@ -11,10 +11,10 @@ class DemoConfig:
     """The whole way once, on a made-up landscape."""
 
     out: Annotated[str, "Folder for everything that the demo makes; must not exist yet."]
-    epochs: Annotated[int, "Epochs of 50 steps."] = 10
+    epochs: Annotated[int, "Epochs of 50 steps."] = 8
     seed: Annotated[int, "Decides the landscape and the training."] = 0
     quiet: Annotated[bool, "Show no progress."] = False
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.seed < 0:
-            raise ValueError("--epochs must be at least 1, --seed at least 0")
+        if self.epochs < 1 or not 0 <= self.seed < 2**31:
+            raise ValueError("--epochs must be at least 1, --seed from 0 to less than 2^31")

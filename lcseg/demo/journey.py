@@ -18,7 +18,7 @@ from lcseg.cli import format_flags
 from lcseg.demo.config import DemoConfig
 from lcseg.demo.landscape import SPLITS, write_scenes
 from lcseg.demo.page import write_page
-from lcseg.errors import LcsegError
+from lcseg.errors import InterruptedRunError, LcsegError
 from lcseg.evaluation.assessment import assess
 from lcseg.evaluation.config import EvaluateConfig
 from lcseg.model.config import UNetConfig
@@ -133,7 +133,15 @@ def _convert(config: ConvertConfig) -> str:
 
 def _train(config: TrainConfig) -> str:
     _LOG.info("$ lcseg train %s", format_flags(config))
-    summary = train(config)
+    try:
+        summary = train(config)
+    except InterruptedRunError as error:
+        raise InterruptedRunError(
+            error.where,
+            error.problem,
+            "remove the demo's folder and start again",
+            error.signal_number,
+        ) from error
     return f"{summary.steps} steps, mean IoU {summary.best_mean_iou:.3f} on val"
 
 

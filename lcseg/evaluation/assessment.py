@@ -20,9 +20,10 @@ from lcseg.evaluation.report import Report, write_report
 from lcseg.evaluation.scoring import ChipScorer, score_map
 from lcseg.model.bundle import Bundle, load_bundle
 from lcseg.pictures import draw_panels, figure_png, stretch
-from lcseg.pipeline.memory import ChipStore, load_chips
+from lcseg.pipeline.memory import ChipStore, load_chips, require_fit
 from lcseg.raster.grid import pixel_sizes_agree
 from lcseg.raster.source import bands_agree
+from lcseg.records.folder import written_aside
 from lcseg.records.manifest import Manifest, read_manifest
 
 PANEL_CHIPS = 4
@@ -31,10 +32,9 @@ PANEL_CHIPS = 4
 def assess(config: EvaluateConfig) -> Report:
     """Judge a bundle on a split, or a map by a label raster, and write the report."""
     out = Path(config.out)
-    if out.exists():
-        raise LcsegError(out, "exists already", "name another --out, or remove it first")
-    report, panels = _assess_bundle(config) if config.model else _assess_map(config)
-    write_report(report, out, panels)
+    with written_aside(out) as folder:
+        report, panels = _assess_bundle(config) if config.model else _assess_map(config)
+        write_report(report, folder, panels)
     return report
 
 
@@ -68,7 +68,8 @@ def draw_predictions(
 def _assess_bundle(config: EvaluateConfig) -> tuple[Report, bytes]:
     bundle, manifest = load_bundle(config.model), read_manifest(config.data)
     _require_fit(bundle, manifest, config)
-    store = load_chips(config.data, manifest, config.split, quiet=config.quiet)
+    require_fit(config.data, manifest, [config.split])
+    store = load_chips(config.data, manifest, config.split, config.quiet)
     stride_px = bundle.info.stride_px
     scorer = ChipScorer(bundle.model, manifest.class_scheme.n_classes)
     confusion, _ = scorer.score(store, config.batch, stride_px, config.quiet)

@@ -82,15 +82,17 @@ def score_map(
 ) -> Confusion:
     """Judge a map by a label raster, which is brought onto the map's grid.
 
-    A map that lcseg wrote holds class indices; any other one holds the codes of the scheme.
+    A map that lcseg wrote holds class indices, as its class names tell. Any other one holds the
+    codes of the scheme; an ignored code is no class, so in a map it is an error.
     """
     with open_raster(map_path) as dataset:
         grid = grid_of(dataset)
     confusion = Confusion.empty(scheme.n_classes)
     map_scheme = _scheme_of_map(map_path, scheme)
+    map_band = 0 if map_scheme.has_color_codes else 1
     windows = list(cover(grid.height, grid.width, _BLOCK_PX))
     with (
-        open_label(map_path, grid, map_scheme, 0, allow_ungeoreferenced) as mapped,
+        open_label(map_path, grid, map_scheme, map_band, allow_ungeoreferenced) as mapped,
         open_label(label_path, grid, scheme, label_band, allow_ungeoreferenced) as label,
         Progress("evaluate", len(windows), "blocks", quiet) as progress,
     ):
@@ -119,7 +121,7 @@ def _count(labels: tf.Tensor, prediction: tf.Tensor, n_classes: int) -> tf.Tenso
 def _scheme_of_map(path: str, scheme: ClassScheme) -> ClassScheme:
     names = read_class_names(path)
     if not names:
-        return scheme
+        return replace(scheme, ignore=())
     if names != scheme.names:
         raise LcsegError(
             path,

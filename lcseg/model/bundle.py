@@ -89,9 +89,9 @@ def read_info(folder: str | Path) -> BundleInfo:
     """Read what a bundle says of itself, without loading the model."""
     path = Path(folder) / FILE
     if not path.exists():
-        raise LcsegError(
-            folder, f"is not a bundle: it has no {FILE}", "give the bundle folder of a training run"
-        )
+        within = Path(folder) / "bundle"
+        there = str(within) if (within / FILE).exists() else "the bundle folder of a training run"
+        raise LcsegError(folder, f"is not a bundle: it has no {FILE}", f"give {there}")
     heading = read_document(path, _Heading)
     major = heading.format_version.split(".")[0]
     if heading.format != FORMAT or major != VERSION.split(".", maxsplit=1)[0]:

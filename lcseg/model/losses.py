@@ -20,7 +20,6 @@ from lcseg.classes import IGNORE
 from lcseg.model.config import LossConfig
 
 FOCAL_GAMMA = 2.0
-EFFECTIVE_BETA = 1 - 1e-6
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,9 @@ def weigh_classes(config: LossConfig, class_pixels: tuple[int, ...]) -> np.ndarr
     """Weigh classes by their pixels in the training split.
 
     `inverse`: N / (K n_c), over the K classes that have pixels. `median_frequency`:
-    median(n) / n_c (Eigen and Fergus 2015). `effective_number`: (1 - b) / (1 - b^n_c), scaled to a
-    mean of 1 over the classes (Cui et al. 2019, arXiv:1901.05555), b = 1 - 1e-6 as n counts pixels.
+    median(n) / n_c, as Eigen and Fergus 2015, but with frequencies in the whole split.
+    `effective_number`: (1 - b) / (1 - b^n_c), scaled to a mean of 1 over the classes
+    (Cui et al. 2019, arXiv:1901.05555), with b = 1 - 1/N as there.
 
     Returns:
         float32 [K], at most `max_class_weight`; 1 for classes without a pixel.
@@ -119,7 +119,8 @@ def weigh_classes(config: LossConfig, class_pixels: tuple[int, ...]) -> np.ndarr
 
 
 def _weigh_by_effective_number(counts: np.ndarray) -> np.ndarray:
-    weights = (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**counts)
+    # 1 - b^n, for b so close to 1 that b^n itself would round.
+    weights = 1 / -np.expm1(counts * np.log1p(-1 / counts.sum()))
     return weights / weights.mean()
 
 

@@ -71,7 +71,7 @@ def shift_light(
 
     Returns:
         `mean + (image - mean) * contrast + brightness * std`, rounded and clipped to the dtype
-        of `images`.
+        of `images`. Pixels without data, which are 0 in every band, stay so.
     """
     offset = mean * (1 - contrast[:, None]) + brightness * std
     return tf.stack(
@@ -96,4 +96,5 @@ def _scale(image: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
         # Half is added and the rest cut off, which casting does by itself above 0.
         scaled = tf.clip_by_value(scaled + 0.5, float(image.dtype.min), float(image.dtype.max))
         scaled = tf.cast(scaled if image.dtype.min == 0 else tf.floor(scaled), image.dtype)
-    return tf.reshape(scaled, image.shape)
+    is_present = tf.reduce_any(image != 0, axis=-1, keepdims=True)
+    return tf.where(is_present, tf.reshape(scaled, image.shape), image)

@@ -47,10 +47,7 @@ def training_batches(
     mean = tf.constant(statistics.mean, tf.float32)
     std = tf.constant(statistics.std, tf.float32)
 
-    def make_batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        epochs, chips = draw_chips(
-            number * batch + tf.range(batch, dtype=tf.int64), len(store), seed
-        )
+    def make_batch(epochs: tf.Tensor, chips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         numbers = _draw_numbers(epochs, chips, seed, 4 + len(statistics.mean))
         images, labels = _crop(store, chips, numbers[:, :2], config.crop_px)
         if config.d4:
@@ -63,34 +60,34 @@ def training_batches(
         return images, labels
 
     return (
-        tf.data.Dataset.range(first, last)
+        draw_chips(len(store), seed, first * batch, last * batch)
+        .batch(batch, drop_remainder=True)
         .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(2)
     )
 
 
-def draw_chips(draws: tf.Tensor, count: int, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Say which chip each draw takes.
+def draw_chips(count: int, seed: int, first: int, last: int) -> tf.data.Dataset:
+    """Say which chips the draws number `first` to `last` - 1 of a run take.
 
     Args:
-        draws: int64 [n], numbers of draws since the start of the run.
         count: how many chips there are.
         seed: of the run.
+        first: number of the first draw.
+        last: number after the last draw.
 
     Returns:
-        (epoch, chip), int64 [n] each: within an epoch every chip comes once.
+        Elements (epoch, chip), int64 scalars: within an epoch every chip comes once, in an order
+        that depends on (seed, epoch) alone.
     """
-    epochs, places = draws // count, draws % count
-    if count == 1:
-        return epochs, places
-    # One by one: given a matrix of seeds, index_shuffle pads the wrong axis (TensorFlow 2.21).
-    chips = [
-        tf.random.experimental.index_shuffle(
-            place, tf.stack([np.int64(seed), epoch]), np.int64(count - 1)
-        )
-        for epoch, place in zip(tf.unstack(epochs), tf.unstack(places), strict=True)
-    ]
-    return epochs, tf.stack(chips)
+
+    def draw_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        chips = tf.range(count, dtype=tf.int64)
+        order = tf.random.experimental.stateless_shuffle(chips, tf.stack([np.int64(seed), epoch]))
+        return tf.data.Dataset.from_tensor_slices((tf.fill([count], epoch), order))
+
+    epochs = tf.data.Dataset.range(first // count, -(-last // count))
+    return epochs.flat_map(draw_epoch).skip(first % count).take(last - first)
 
 
 def evaluation_batches(store: ChipStore, batch: int, multiple_px: int) -> tf.data.Dataset:

@@ -1,11 +1,13 @@
 """The chips of a split, held in memory as raw integers.
 
-store = load_chips("data", manifest, "train", budget_gb=8)
+require_fit("data", manifest, ["train"], budget_gb=8)
+store = load_chips("data", manifest, "train")
 store.images, store.labels                     # tf.Tensor [N, H, W, C] and [N, H, W]
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,25 +37,21 @@ class ChipStore:
         return int(self.images.shape[0])
 
 
-def load_chips(
-    folder: str | Path, manifest: Manifest, split: str, budget_gb: float = 0, quiet: bool = True
-) -> ChipStore:
+def load_chips(folder: str | Path, manifest: Manifest, split: str, quiet: bool = True) -> ChipStore:
     """Read a split into memory.
 
     Args:
         folder: where the data set lies.
         manifest: its manifest.
         split: train, val or test.
-        budget_gb: most memory to take; 0: a share of what is free.
         quiet: show no progress.
 
     Raises:
-        LcsegError: the split is empty, does not fit, or its shards are damaged.
+        LcsegError: the split is empty, or its shards are damaged.
     """
     count = manifest.chips_of(split)
     if not count:
         raise LcsegError(folder, f"has no chips in its {split} split", "convert with more data")
-    require_fit(folder, count * manifest.spec.chip_bytes, budget_gb)
     images = _empty_aligned((count, *manifest.spec.image_shape), manifest.dtype)
     labels = _empty_aligned(images.shape[:3], "uint8")
     at = 0
@@ -66,7 +64,8 @@ def load_chips(
                 at += len(image)
                 progress.advance(len(image))
         except tf.errors.OpError as error:
-            raise LcsegError(folder, f"{split} cannot be read: {error.message}") from error
+            problem = f"its {split} split cannot be read; a shard is missing or damaged"
+            raise LcsegError(folder, problem, "lcseg inspect says which") from error
     if at != count:
         raise LcsegError(folder, f"{split} holds {at} records, its manifest says {count}")
     # tf.convert_to_tensor would copy them twice, and the budget is for one.
@@ -75,13 +74,23 @@ def load_chips(
     )
 
 
-def require_fit(folder: str | Path, needed_bytes: int, budget_gb: float) -> None:
-    """Refuse, before anything is read, chips that do not fit into memory."""
+def require_fit(
+    folder: str | Path, manifest: Manifest, splits: Iterable[str], budget_gb: float = 0
+) -> None:
+    """Refuse, before anything is read, splits that do not fit into memory together.
+
+    Args:
+        folder: where the data set lies.
+        manifest: its manifest.
+        splits: what will be held in memory at the same time.
+        budget_gb: most memory to take; 0: a share of what is free.
+    """
+    needed = sum(map(manifest.chips_of, splits)) * manifest.spec.chip_bytes
     budget = budget_gb * 1e9 or FREE_SHARE * free_memory_bytes()
-    if needed_bytes > budget:
+    if needed > budget:
         raise LcsegError(
             folder,
-            f"{needed_bytes / 1e9:.2f} GB of chips do not fit into {budget / 1e9:.2f} GB of memory",
+            f"{needed / 1e9:.3g} GB of chips do not fit into {budget / 1e9:.3g} GB of memory",
             "raise --cache_gb, use a larger machine or a smaller data set",
         )
 
@@ -92,7 +101,11 @@ def free_memory_bytes() -> int:
     free = {name: int(rest.split()[0]) * 1024 for name, rest in (x.split(":") for x in lines)}
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":
-        return min(free["MemAvailable"], int(limit.read_text()) - int(used.read_text()))
+        # Pages of files count as used, but are given back when memory is short.
+        lines = Path("/sys/fs/cgroup/memory.stat").read_text().splitlines()
+        stat = dict(line.split() for line in lines)
+        taken = int(used.read_text()) - int(stat.get("inactive_file", 0))
+        return min(free["MemAvailable"], int(limit.read_text()) - taken)
     return free["MemAvailable"]
 
 

@@ -23,7 +23,7 @@ from lcseg.prediction.blocks import plan_blocks, read_padded
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.predictor import Predictor, require_fit, to_probabilities
 from lcseg.progress import Progress
-from lcseg.raster.cog import CogProfile, CogWriter, class_map_profile, write_cog
+from lcseg.raster.cog import CogProfile, CogWriter, aux_path, class_map_profile, write_cog
 from lcseg.raster.grid import Window, pixel_size_m
 from lcseg.raster.source import ImageSource, open_image, require_crs
 
@@ -113,6 +113,7 @@ def _remove_unless_done(paths: list[Path], kind: type[BaseException] | None, *_:
     """One of two rasters may be whole when the other fails; they stand or fall together."""
     for path in paths if kind else ():
         path.unlink(missing_ok=True)
+        aux_path(path).unlink(missing_ok=True)
 
 
 def _predict(

@@ -20,6 +20,7 @@ from lcseg.raster.grid import GDAL_ERRORS, Grid, Window
 
 _KNOT_PX = 16
 _PAST_CENTER = 1e-6
+_MAX_BEND_PX = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,32 @@ class Alignment:
         """Rows and columns of the label raster at the centres of a window's pixels, int [H, W].
 
         Between CRSs the places are computed at knots some pixels apart, ends included, and
-        interpolated: a projection bends by far less than a pixel over so short a way.
+        interpolated: over so short a way a projection hardly bends. Where it does after all, as at
+        the antimeridian, every pixel is projected by itself.
         """
         rows = np.arange(window.height) + window.row + 0.5
         cols = np.arange(window.width) + window.col + 0.5
-        knot_rows = np.linspace(rows[0], rows[-1], max(window.height // _KNOT_PX, 1) + 1)
-        knot_cols = np.linspace(cols[0], cols[-1], max(window.width // _KNOT_PX, 1) + 1)
+        places = self._interpolate(rows, cols, _KNOT_PX)
+        if not self._is_same_crs:
+            closer = self._interpolate(rows, cols, _KNOT_PX // 2)
+            bends = max(np.abs(a - b).max() for a, b in zip(places, closer, strict=True))
+            if bends > _MAX_BEND_PX:
+                places = self._to_label(*np.meshgrid(cols, rows))
+        # A shade past the centre: equal grids must not flip between pixels by rounding.
+        cols_hw, rows_hw = (np.floor(axis + _PAST_CENTER).astype(np.int64) for axis in places)
+        return rows_hw, cols_hw
+
+    def _interpolate(
+        self, rows: np.ndarray, cols: np.ndarray, knot_px: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(columns, rows) in the label raster, float [H, W], from knots about so far apart."""
+        knot_rows, knot_cols = (
+            np.linspace(axis[0], axis[-1], max(len(axis) // knot_px, 1) + 1)
+            for axis in (rows, cols)
+        )
         own_cols, own_rows = self._to_label(*np.meshgrid(knot_cols, knot_rows))
         along_rows, along_cols = _interpolation(rows, knot_rows), _interpolation(cols, knot_cols)
-        # A shade past the centre: equal grids must not flip between pixels by rounding.
-        located = (along_rows @ own @ along_cols.T + _PAST_CENTER for own in (own_rows, own_cols))
-        rows_hw, cols_hw = (np.floor(places).astype(np.int64) for places in located)
-        return rows_hw, cols_hw
+        return along_rows @ own_cols @ along_cols.T, along_rows @ own_rows @ along_cols.T
 
     def require_overlap(self) -> None:
         """Refuse a label raster that cannot lie on the image."""

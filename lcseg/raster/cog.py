@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class CogWriter:
     def write(self, window: Window, values: np.ndarray) -> None:
         """Write [H, W] or [H, W, C] values; what overhangs the raster is dropped."""
         inside = window.clip(self._dataset.height, self._dataset.width)
-        values_hwc = values.reshape(*values.shape[:2], -1)[: inside.height, : inside.width]
+        values_hwc = values.reshape(*values.shape[:2], -1)[inside.within(window).slices]
         self._dataset.write(np.moveaxis(values_hwc, -1, 0), window=to_rasterio(inside))
 
 
@@ -69,7 +70,7 @@ def write_cog(path: str | Path, grid: Grid, profile: CogProfile) -> Iterator[Cog
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with replaced(path) as finished, replaced_scratch(path) as scratch:
+        with replaced(path) as finished, _scratch_beside(path) as scratch:
             with _open_scratch(scratch, grid, profile) as dataset:
                 yield CogWriter(dataset)
             _require_whole(scratch, grid, profile)
@@ -84,26 +85,32 @@ def write_cog(path: str | Path, grid: Grid, profile: CogProfile) -> Iterator[Cog
                 NUM_THREADS="ALL_CPUS",
                 BIGTIFF="IF_SAFER",
             )
-            finished.with_name(finished.name + ".aux.xml").unlink(missing_ok=True)
-            sync(finished)
+            aux_path(finished).unlink(missing_ok=True)
+            _sync(finished)
             _require_equal(finished, scratch)
-            if profile.scheme:
-                _write_class_names(path, profile.scheme)
+        aux_path(path).unlink(missing_ok=True)
+        if profile.scheme:
+            _write_class_names(path, profile.scheme)
     except GDAL_ERRORS as error:
         raise LcsegError(path, f"cannot be written: {error}", "is the disk full?") from error
 
 
+def aux_path(path: Path) -> Path:
+    """Where GDAL keeps what has no place in a raster file itself."""
+    return path.with_name(path.name + ".aux.xml")
+
+
 @contextmanager
-def replaced_scratch(path: Path) -> Iterator[Path]:
+def _scratch_beside(path: Path) -> Iterator[Path]:
     """Yield the path of a scratch file beside `path`, which is removed at the end."""
-    scratch = path.with_name(f".{path.stem}.{os.getpid()}.scratch.tif")
+    scratch = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.scratch.tif")
     try:
         yield scratch
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def sync(path: Path) -> None:
+def _sync(path: Path) -> None:
     """Have the disk say now whether it holds a file: a full one is an OSError here."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -183,5 +190,5 @@ def _write_class_names(path: Path, scheme: ClassScheme) -> None:
     names = ElementTree.SubElement(band, "CategoryNames")
     for name in scheme.names:
         ElementTree.SubElement(names, "Category").text = name
-    with replaced(path.with_name(path.name + ".aux.xml")) as aside:
+    with replaced(aux_path(path)) as aside:
         ElementTree.ElementTree(root).write(aside, encoding="utf-8")

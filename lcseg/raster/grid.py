@@ -15,7 +15,9 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import Affine
 
-EARTH_RADIUS_M = 6_371_008.8
+EQUATOR_RADIUS_M = 6_378_137.0
+_ECCENTRICITY_2 = 0.006694379990141
+"""Of WGS 84, which GRS 80 equals to a fraction of a millimetre."""
 
 PIXEL_TOLERANCE = 0.1
 """By how much, as a share, ground sample distances may differ and still be alike."""
@@ -88,8 +90,8 @@ def cover(height: int, width: int, size_px: int) -> Iterator[Window]:
 def pixel_size_m(grid: Grid) -> float | None:
     """Measure the ground sample distance at the centre of a raster, in metres.
 
-    The pixel's two sides are measured on a sphere (haversine formula) after projecting to
-    longitude and latitude, so that degrees, feet and Web Mercator all come out in ground metres.
+    The pixel's two sides are measured on the ellipsoid after projecting to longitude and latitude,
+    so that degrees, feet and Web Mercator all come out in ground metres.
 
     Returns:
         The geometric mean of the two sides; None without a CRS, or one that is not of the Earth.
@@ -103,7 +105,7 @@ def pixel_size_m(grid: Grid) -> float | None:
         lon, lat = rasterio.warp.transform(grid.crs, "EPSG:4326", x, y)
     except GDAL_ERRORS:
         return None
-    sides = [_haversine_m(lon[0], lat[0], lon[i], lat[i]) for i in (1, 2)]
+    sides = [_distance_m(lon[0], lat[0], lon[i], lat[i]) for i in (1, 2)]
     size = math.sqrt(sides[0] * sides[1])
     return round(size, 6) if math.isfinite(size) and size > 0 else None
 
@@ -115,8 +117,12 @@ def pixel_sizes_agree(pixel_m: float | None, other_m: float | None) -> bool:
     return abs(math.log(pixel_m / other_m)) <= math.log1p(PIXEL_TOLERANCE)
 
 
-def _haversine_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float:
-    phi_a, phi_b = math.radians(lat_a), math.radians(lat_b)
-    half_lat, half_lon = (phi_b - phi_a) / 2, math.radians(lon_b - lon_a) / 2
-    chord = math.sin(half_lat) ** 2 + math.cos(phi_a) * math.cos(phi_b) * math.sin(half_lon) ** 2
-    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(chord))
+def _distance_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float:
+    """The short way between two places, along the ellipsoid's radii of curvature there."""
+    sine, cosine = math.sin(math.radians(lat_a)), math.cos(math.radians(lat_a))
+    flatness = 1 - _ECCENTRICITY_2 * sine**2
+    east_m = EQUATOR_RADIUS_M / math.sqrt(flatness) * cosine
+    north_m = EQUATOR_RADIUS_M * (1 - _ECCENTRICITY_2) / flatness**1.5
+    # Across the antimeridian, too, the way is short.
+    lon = (lon_b - lon_a + 180) % 360 - 180
+    return math.hypot(math.radians(lon) * east_m, math.radians(lat_b - lat_a) * north_m)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import rasterio
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.errors import LcsegError, UnknownCodesError
@@ -22,6 +22,7 @@ from lcseg.raster.alignment import Alignment
 from lcseg.raster.grid import Grid, Window, cover
 from lcseg.raster.source import grid_of, open_raster, read_bands, read_mask, require_crs
 
+_CLEAR = -1
 _COUNT_BLOCK_PX = 1024
 _SHOWN = 12
 
@@ -44,6 +45,9 @@ class LabelSource:
         self._own_grid = grid_of(dataset)
         self._scheme = scheme
         self._indexes, self._color_of_index = _choose_bands(path, dataset, scheme, band)
+        # A colour that is transparent is no colour; a band of codes may be tagged as anything.
+        is_rgba = scheme.has_color_codes and dataset.colorinterp[-1] == ColorInterp.alpha
+        self._alpha = dataset.count if is_rgba and dataset.count > len(self._indexes) else None
         flags = dataset.mask_flag_enums[self._indexes[0] - 1]
         self._has_mask = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         require_crs(path, self._own_grid, allow_ungeoreferenced)
@@ -118,8 +122,11 @@ class LabelSource:
         if bands_chw.dtype.kind == "f":
             missing_hw |= ~np.isfinite(bands_chw).all(axis=0)
             bands_chw = _to_whole(np.where(missing_hw, 0, bands_chw), self.path)
+        if self._alpha:
+            missing_hw |= read_bands(self._dataset, [self._alpha], window, self.path)[0] == 0
         if self._color_of_index is not None:
-            return self._color_of_index[bands_chw[0]], missing_hw
+            colors_hw = self._color_of_index[bands_chw[0]]
+            return colors_hw, missing_hw | (colors_hw == _CLEAR)
         if len(bands_chw) == 3:
             red, green, blue = bands_chw.astype(np.int64)
             return red << 16 | green << 8 | blue, missing_hw
@@ -194,8 +201,8 @@ def _choose_bands(
         raise LcsegError(
             path, "has neither three bands nor a palette, but the scheme's codes are colours"
         ) from error
-    colors = [palette.get(i, (0, 0, 0)) for i in range(max(256, max(palette) + 1))]
-    return [1], np.array([r << 16 | g << 8 | b for r, g, b, *_ in colors], np.int64)
+    colors = [palette.get(i, (0, 0, 0, 255)) for i in range(max(256, max(palette) + 1))]
+    return [1], np.array([r << 16 | g << 8 | b if a else _CLEAR for r, g, b, a in colors], np.int64)
 
 
 def _to_whole(values: np.ndarray, path: str) -> np.ndarray:

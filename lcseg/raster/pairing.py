@@ -43,7 +43,7 @@ def pair_globs(images: str, labels: str) -> list[Pair]:
     if alone:
         raise LcsegError(
             "--images, --labels",
-            f"{len(alone)} files have no mate: {_list(alone)}",
+            f"{len(alone)} files have no mate: {', '.join(alone)}",
             "files pair where the text matched by their * is equal",
         )
     return [
@@ -68,6 +68,8 @@ def read_pairs(path: str) -> list[Pair]:
         raise LcsegError(path, f"expected the columns image,label,split, found {found}")
     pairs = []
     for line, row in enumerate(rows, start=2):
+        if None in row:
+            raise LcsegError(path, f"line {line}: has more fields than the header")
         split = (row.get("split") or "").strip()
         if split not in ("", *SPLITS):
             raise LcsegError(

@@ -171,9 +171,10 @@ def _find_transparency(dataset: rasterio.DatasetReader, path: str) -> int | None
     if dataset.count < 2 or dataset.colorinterp[-1] != ColorInterp.alpha:
         return None
     alpha = _sample_band(dataset, dataset.count, path)
-    opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
-    seen = alpha[alpha != 0]
-    return dataset.count if (seen == opaque).sum() >= _ALPHA_SHARE * seen.size else None
+    # Whatever is opaque: 255 of a byte is found in 16 bits too.
+    _, counts = np.unique(alpha[alpha != 0], return_counts=True)
+    is_mask = counts.max(initial=0) >= _ALPHA_SHARE * counts.sum()
+    return dataset.count if is_mask else None
 
 
 def _sample_band(dataset: rasterio.DatasetReader, index: int, path: str) -> np.ndarray:

@@ -29,8 +29,14 @@ class ConvertConfig:
     def __post_init__(self) -> None:
         if bool(self.pairs) == bool(self.images) or bool(self.images) != bool(self.labels):
             raise ValueError("give either --images and --labels, or --pairs")
-        if self.chip_px < 16 or self.block_chips < 1 or self.shard_mb < 1 or self.label_band < 0:
-            raise ValueError("--chip_px must be at least 16, --block_chips and --shard_mb 1")
+        for name, least in (
+            ("chip_px", 16),
+            ("block_chips", 1),
+            ("shard_mb", 1),
+            ("label_band", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name} is {getattr(self, name)}, expected at least {least}")
         if min(self.val_share, self.test_share) < 0 or self.val_share + self.test_share >= 1:
             raise ValueError(
                 "--val_share and --test_share must be at least 0 and sum to less than 1"

@@ -7,6 +7,7 @@ manifest = convert(ConvertConfig(images="*_naip.tif", labels="*_lc.tif",
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -63,13 +64,15 @@ def find_pairs(config: ConvertConfig) -> list[Pair]:
 
 
 def _survey(pair: Pair, scheme: ClassScheme, config: ConvertConfig) -> Scene:
+    if os.path.realpath(pair.image) == os.path.realpath(pair.label):
+        raise LcsegError(pair.image, "is its own label", "name a label raster for it")
     with open_image(pair.image) as image:
         require_crs(pair.image, image.grid, config.allow_ungeoreferenced)
         if min(image.grid.height, image.grid.width) < config.chip_px:
             raise LcsegError(
                 pair.image,
                 f"is {image.grid.height} x {image.grid.width} px, smaller than a chip",
-                f"use --chip_px below {config.chip_px}, or leave it out",
+                f"use --chip_px below {config.chip_px}, or take the image out",
             )
         with _open_label(pair, image.grid, scheme, config):
             pass

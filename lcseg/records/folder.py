@@ -31,7 +31,7 @@ def written_aside(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = out.with_name(f".{out.name}.partial")
     aside.mkdir(exist_ok=True)
-    with _claimed(aside, out):
+    with claimed(aside, out, "--out"):
         try:
             _clear(aside)
             yield aside
@@ -41,18 +41,28 @@ def written_aside(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _claimed(aside: Path, out: Path) -> Iterator[None]:
-    """Hold a folder against other processes; the claim ends with this one, however it ends."""
-    handle = os.open(aside, os.O_RDONLY)
+def claimed(folder: Path, name: object, flag: str) -> Iterator[None]:
+    """Hold a folder against other processes; the claim ends with this one, however it ends.
+
+    Args:
+        folder: what is held.
+        name: what the user calls it.
+        flag: with which another one could be named.
+    """
+    busy = LcsegError(
+        name, "is being written by another process", f"wait for it, or name another {flag}"
+    )
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        # Some network file systems know no locks: there, runs must be kept apart by their users.
+        # Some network file systems know no locks: there, users must keep their runs apart.
         with suppress(OSError):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise LcsegError(
-                    out, "is being written by another run", "wait for it, or name another --out"
-                ) from error
+                raise busy from error
+        # The one who held it may have ended just now, and taken the folder away.
+        if not folder.exists() or os.fstat(handle).st_ino != folder.stat().st_ino:
+            raise busy
         yield
     finally:
         os.close(handle)

@@ -49,6 +49,8 @@ class TrainConfig:
             raise ValueError("--epochs and --steps_per_call must be at least 1")
         if min(self.steps_per_epoch, self.patience, self.checkpoint_steps, self.seed) < 0:
             raise ValueError("--steps_per_epoch, --patience, --checkpoint_steps and --seed: from 0")
+        if self.seed >= 2**31:
+            raise ValueError(f"--seed is {self.seed}, expected less than 2^31")
         if self.input.crop_px % self.model.stride_px:
             raise ValueError(
                 f"--crop_px={self.input.crop_px} is not a multiple of {self.model.stride_px}, "

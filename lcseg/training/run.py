@@ -86,10 +86,11 @@ def open_run(config: TrainConfig, data_digest: str) -> RunFolder:
     folder = RunFolder(Path(config.run))
     info = RunInfo(f"lcseg {__version__}", data_digest, flatten(config))
     path = folder.path / "run.json"
-    if path.exists():
+    has_begun = any(folder.checkpoints.glob("ckpt-*.index"))
+    if path.exists() and has_begun:
         _require_same(read_document(path, RunInfo), info, path)
         return folder
-    if folder.path.exists() and any(folder.path.iterdir()):
+    if folder.path.exists() and not path.exists() and any(folder.path.iterdir()):
         raise LcsegError(folder.path, "exists, and is not a run", "name another --run")
     folder.path.mkdir(parents=True, exist_ok=True)
     write_document(path, info)

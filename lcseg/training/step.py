@@ -30,7 +30,7 @@ def build_optimizer(
     """
     warmup = round(config.warmup_share * steps)
     rate = schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        initial_learning_rate=config.learning_rate / (warmup + 1),
         decay_steps=max(steps - warmup, 1),
         alpha=MIN_RATE_SHARE,
         warmup_target=config.learning_rate if warmup else None,

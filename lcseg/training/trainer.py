@@ -28,6 +28,7 @@ from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.dataset import training_batches
 from lcseg.pipeline.memory import load_chips, require_fit
 from lcseg.progress import Progress
+from lcseg.records.folder import claimed
 from lcseg.records.manifest import Manifest, read_manifest
 from lcseg.training.checkpoint import CheckpointKeeper, RunState
 from lcseg.training.cluster import build_strategy
@@ -67,8 +68,8 @@ def train(config: TrainConfig) -> TrainSummary:
     folder = open_run(config, manifest.digest)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    trainer = Trainer(config, manifest, folder)
-    with StopRequest() as stop:
+    with claimed(folder.path, config.run, "--run"), StopRequest() as stop:
+        trainer = Trainer(config, manifest, folder)
         trainer.run(stop)
     best = float(trainer.state.best_mean_iou)
     seconds = time.monotonic() - started_s
@@ -81,13 +82,13 @@ class Trainer:
     def __init__(self, config: TrainConfig, manifest: Manifest, folder: RunFolder) -> None:
         self._config, self._manifest, self._folder = config, manifest, folder
         self._scheme = manifest.class_scheme
-        budget = config.input.cache_gb
-        self._chips = load_chips(config.data, manifest, "train", budget, config.quiet)
-        self._validation = load_chips(config.data, manifest, "val", budget, config.quiet)
+        self._strategy = build_strategy()
+        self._require_even_batch()
+        self._chips = load_chips(config.data, manifest, "train", config.quiet)
+        self._validation = load_chips(config.data, manifest, "val", config.quiet)
         batch = config.input.batch
         self._epoch_steps = config.steps_per_epoch or math.ceil(len(self._chips) / batch)
         self._total_steps = config.epochs * self._epoch_steps
-        self._strategy = build_strategy()
         weights = weigh_classes(config.loss, manifest.splits["train"].class_pixels)
         loss = LOSSES[config.loss.loss]
         with self._strategy.scope():
@@ -200,6 +201,11 @@ class Trainer:
         best = float(self.state.best_mean_iou)
         return f"loss {loss:.3f}" + (f", best mean IoU {best:.3f}" if best >= 0 else "")
 
+    def _require_even_batch(self) -> None:
+        batch, devices = self._config.input.batch, self._strategy.num_replicas_in_sync
+        if batch % devices:
+            raise LcsegError(f"--batch={batch}", f"is not a multiple of the {devices} devices")
+
     def _require_finite(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
             raise LcsegError(
@@ -291,5 +297,4 @@ def _require_fit(config: TrainConfig, manifest: Manifest) -> None:
             "has no chips in its val split, which the best bundle is chosen by",
             "convert with a --val_share above 0",
         )
-    chips = manifest.chips_of("train") + manifest.chips_of("val")
-    require_fit(config.data, chips * manifest.spec.chip_bytes, config.input.cache_gb)
+    require_fit(config.data, manifest, ("train", "val"), config.input.cache_gb)

@@ -77,7 +77,7 @@ class ConfigFlags(Generic[Config]):
                 flags.FLAGS[self._positional].value = rest.pop(1)
             if len(rest) > 1:
                 raise flags.Error(f"unexpected argument {rest[1]!r}; flags look like --name=value")
-            missing = [name for name in self._required if not flags.FLAGS[name].value]
+            missing = [name for name in self._required if flags.FLAGS[name].value in (None, "")]
             if missing:
                 raise flags.Error(f"missing: {', '.join(f'--{name}' for name in missing)}")
         except flags.Error as error:

@@ -14,15 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from lcseg.classes import IGNORE, ClassScheme
-from lcseg.errors import LcsegError
+from lcseg.errors import LcsegError, UnknownCodesError
 from lcseg.evaluation.confusion import Confusion
 from lcseg.model.losses import LOSSES, Loss
 from lcseg.pipeline.dataset import evaluation_batches
 from lcseg.pipeline.memory import ChipStore
 from lcseg.progress import Progress
 from lcseg.raster.cog import read_class_names
-from lcseg.raster.grid import cover
-from lcseg.raster.label import open_label
+from lcseg.raster.grid import Window, cover
+from lcseg.raster.label import LabelSource, open_label
 from lcseg.raster.source import grid_of, open_raster
 
 _BLOCK_PX = 1024
@@ -97,7 +97,7 @@ def score_map(
         Progress("evaluate", len(windows), "blocks", quiet) as progress,
     ):
         for window in windows:
-            confusion = confusion.add(label.read(window), mapped.read(window))
+            confusion = confusion.add(label.read(window), _read_map(mapped, window))
             progress.advance()
     if not confusion.counts.any():
         raise LcsegError(label_path, "has no labelled pixel where the map has a class")
@@ -116,6 +116,14 @@ def _count(labels: tf.Tensor, prediction: tf.Tensor, n_classes: int) -> tf.Tenso
         dtype=tf.int64,
     )
     return tf.reshape(counts[:-1], [n_classes, n_classes])
+
+
+def _read_map(mapped: LabelSource, window: Window) -> np.ndarray:
+    try:
+        return mapped.read(window)
+    except UnknownCodesError as error:
+        fix = "declare what is no data as nodata; class indices are known by class names alone"
+        raise UnknownCodesError(error.where, error.problem, fix) from error
 
 
 def _scheme_of_map(path: str, scheme: ClassScheme) -> ClassScheme:

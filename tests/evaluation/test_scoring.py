@@ -190,9 +190,18 @@ def test_a_map_of_other_classes_is_refused(write_map, make_raster):
 
 def test_a_foreign_map_holds_the_codes_of_the_scheme(make_raster):
     map_hw, label_hw = make_labels(40, 60, 0), make_labels(40, 60, 1)
-    foreign = make_raster("foreign.tif", to_codes(map_hw))
+    foreign = make_raster("foreign.tif", to_codes(map_hw), nodata=0)
     confusion = score_map(foreign, make_raster("lc.tif", to_codes(label_hw)), SCHEME)
     assert np.array_equal(confusion.counts, count_slowly(label_hw, map_hw))
+
+
+def test_a_foreign_map_with_an_ignored_code_may_hold_class_indices_and_is_refused(make_raster):
+    indices_hw = make_labels(40, 60, 0) % 4
+    foreign = make_raster("foreign.tif", indices_hw.astype(np.uint8))
+    with pytest.raises(
+        UnknownCodesError, match=r"does not name: 0 \(.* px\).*declare what is no data"
+    ):
+        score_map(foreign, make_raster("lc.tif", to_codes(indices_hw)), SCHEME)
 
 
 def test_codes_of_a_foreign_map_that_the_scheme_does_not_name_are_refused(make_raster):

@@ -93,10 +93,19 @@ def test_light_is_that_of_float64_numpy(dtype, seed):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
 def test_light_beyond_the_dtype_is_clipped_not_wrapped(dtype):
     info = np.iinfo(dtype)
-    images = np.tile(np.array([info.min, info.max], dtype), 4).reshape(2, 2, 2, 1)
+    # Not 0: that would be no data, which is left as it is.
+    images = np.tile(np.array([info.min or 1, info.max], dtype), 4).reshape(2, 2, 2, 1)
     far = tf.constant([[-1e6], [1e6]])
     lit = shift_light(tf.constant(images), tf.ones(2), far, tf.zeros(1), tf.ones(1)).numpy()
     assert (lit[0] == info.min).all() and (lit[1] == info.max).all()
+
+
+def test_light_leaves_pixels_without_data():
+    images = np.array([[[[0, 0], [0, 9]], [[7, 0], [0, 0]]]], np.uint8)
+    lit = shift_light(
+        tf.constant(images), tf.ones(1), tf.fill([1, 2], 5.0), tf.zeros(2), tf.ones(2)
+    )
+    np.testing.assert_array_equal(lit, [[[[0, 0], [5, 14]], [[12, 5], [0, 0]]]])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -122,11 +122,16 @@ def test_pixel_of_a_us_survey_foot_is_the_length_of_a_foot():
 
 def test_pixel_in_degrees_is_measured_along_both_of_its_sides():
     size_deg, lat = 1e-5, 52.0
-    degree_m = math.radians(1) * 6_371_008.8
-    expected = size_deg * degree_m * math.sqrt(math.cos(math.radians(lat)))
+    geod = pyproj.Geod(ellps="WGS84")
+    sides = [geod.inv(13, lat, 13 + size_deg, lat)[2], geod.inv(13, lat, 13, lat + size_deg)[2]]
     assert pixel_size_m(grid_at(13, lat, "EPSG:4326", size_deg)) == pytest.approx(
-        expected, rel=1e-4
+        math.sqrt(sides[0] * sides[1]), rel=1e-5
     )
+
+
+def test_pixel_of_utm_is_larger_on_the_ground_by_its_scale_at_the_central_meridian():
+    grid = Grid(2, 2, (1, 0, 500_000, 0, -1, 5_000_000), "EPSG:26918")
+    assert pixel_size_m(grid) == pytest.approx(1 / 0.9996, rel=1e-5)
 
 
 def test_pixel_of_web_mercator_is_half_its_nominal_size_at_60_degrees():

@@ -432,3 +432,51 @@ def test_label_on_the_grid_of_its_image_takes_less_time_than_the_image(make_rast
         image_s = min(seconds(image.read) for _ in range(5))
         label_s = min(seconds(label.read) for _ in range(5))
     assert label_s < image_s
+
+
+def test_labels_across_the_antimeridian_are_those_of_their_place(make_raster):
+    """Where longitude jumps from 180 to -180 nothing may be interpolated."""
+    utm = (100.0, 0.0, 630_000.0, 0.0, -100.0, 6_660_000.0)
+    codes_hw = np.full((180, 3600), 3, np.uint8)
+    codes_hw[:, :1800], codes_hw[:, :40], codes_hw[:, -40:] = 4, 1, 2
+    label = make_raster(
+        "world.tif", codes_hw, crs="EPSG:4326", transform=(0.1, 0, -180.0, 0, -0.1, 69.0)
+    )
+    grid = Grid(256, 768, utm, "EPSG:32660")
+    with open_label(label, grid, load_scheme("chesapeake-6")) as source:
+        found_hw = source.read(Window(0, 0, 256, 768))
+    rows, cols = np.mgrid[:256, :768] + 0.5
+    x, y = grid.affine @ (cols, rows)
+    lon, _ = rasterio.warp.transform("EPSG:32660", "EPSG:4326", x.ravel(), y.ravel())
+    lon = np.reshape(lon, x.shape)
+    expected_hw = np.where(lon > 0, 1, 0)  # Code 2 is class 1 in the east, code 1 class 0.
+    assert {0, 1} == set(np.unique(expected_hw)), "the scene does not straddle the antimeridian"
+    assert np.mean(found_hw == expected_hw) > 0.9999
+
+
+def test_transparent_pixels_of_colour_labels_have_no_label(make_raster):
+    scheme = ClassScheme(
+        "two",
+        (LandClass("night", "#000000", ("#000000",)), LandClass("day", "#FFFFFF", ("#FFFFFF",))),
+    )
+    rgba_hwc = np.zeros((8, 8, 4), np.uint8)
+    rgba_hwc[4:] = 255
+    rgba_hwc[:2, :, 3] = 255
+    path = make_raster("rgba.tif", rgba_hwc, photometric="RGB", alpha="YES")
+    indexed = make_raster(
+        "indexed.png",
+        np.repeat(np.arange(4, dtype=np.uint8), 16).reshape(8, 8) % 3,
+        driver="PNG",
+        colormap={0: (0, 0, 0, 255), 1: (0, 0, 0, 0), 2: (255, 255, 255, 255)},
+    )
+    grid = Grid(8, 8, (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0), "EPSG:26918")
+    with open_label(path, grid, scheme) as source:
+        found_hw = source.read(Window(0, 0, 8, 8))
+    assert [set(np.unique(part)) for part in (found_hw[:2], found_hw[2:4], found_hw[4:])] == [
+        {0},
+        {255},
+        {1},
+    ]
+    with open_label(indexed, grid, scheme, allow_ungeoreferenced=True) as source:
+        rows = source.read(Window(0, 0, 8, 8))[::2, 0]
+    assert rows.tolist() == [0, 255, 1, 0]

@@ -80,11 +80,11 @@ def test_files_without_a_mate_are_listed_on_both_sides(folder):
         pair_globs("*_i.tif", "*_l.tif")
 
 
-def test_a_long_list_of_files_without_a_mate_is_cut(folder):
+def test_every_file_without_a_mate_is_listed(folder):
     touch(folder, "x_l.tif", *(f"{n:02}_i.tif" for n in range(20)))
-    with pytest.raises(LcsegError, match=r"21 files .* 05_i\.tif and 15 more;") as caught:
+    with pytest.raises(LcsegError, match="21 files have no mate") as caught:
         pair_globs("*_i.tif", "*_l.tif")
-    assert "06_i" not in str(caught.value)
+    assert all(name in str(caught.value) for name in ("x_l.tif", "00_i.tif", "19_i.tif"))
 
 
 def test_two_files_with_the_same_text_of_the_wildcards_are_refused(folder):
@@ -140,6 +140,7 @@ def test_list_may_have_a_byte_order_mark_other_columns_and_any_order(folder):
         ("image,label,split\na,b,val\nc,,val\n", "line 3: image or label is empty"),
         ("image,label,split\n  ,b,val\n", "line 2: image or label is empty"),
         ("image,label,split\na\n", "line 2: image or label is empty"),
+        ("image,label\na,b,train\n", "line 2: has more fields than the header"),
         ("image,label,split\na,b,\n./a,c,\n", "images that stand twice: .*a$"),
     ],
 )

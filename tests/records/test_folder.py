@@ -35,7 +35,7 @@ def test_two_runs_do_not_write_one_folder(tmp_path):
     out = tmp_path / "data"
     with written_aside(out) as folder:
         (folder / "part").write_text("1")
-        refused = pytest.raises(LcsegError, match="data: is being written by another run; wait")
+        refused = pytest.raises(LcsegError, match="data: is being written by another process; wait")
         with refused, written_aside(out):
             pass
     assert (out / "part").read_text() == "1"

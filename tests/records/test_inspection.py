@@ -46,7 +46,7 @@ def test_whole_data_set_is_described_and_drawn(dataset, tmp_path):
     chips = {row[0]: row[1] for row in rows if row[0] in manifest.splits}
     assert chips == {split: str(s.chips) for split, s in manifest.splits.items()}
     assert f"{sum(s.records for s in manifest.shards)} chips of 64 px" in text
-    assert "uint8, 0.9999 m pixels" in text
+    assert "uint8, 1 m pixels" in text
     assert "from 3 scenes; sizes, checksums and counts are right" in text
     with Image.open(tmp_path / "chips.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))

@@ -36,8 +36,20 @@ def test_settings_that_change_no_result_may_differ(config):
     open_run(other, "digest")
 
 
-def test_changed_settings_are_refused_by_their_flags(config):
+def begin(config):
+    """A run that has a checkpoint."""
+    folder = open_run(config, "digest")
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "ckpt-1.index").touch()
+
+
+def test_settings_of_a_run_that_never_began_may_change(config):
     open_run(config, "digest")
+    open_run(dataclasses.replace(config, seed=4), "another")
+
+
+def test_changed_settings_are_refused_by_their_flags(config):
+    begin(config)
     other = dataclasses.replace(
         config, seed=4, model=UNetConfig(depth=3), optimizer=OptimizerConfig(learning_rate=0.5)
     )
@@ -49,7 +61,7 @@ def test_changed_settings_are_refused_by_their_flags(config):
 
 
 def test_other_data_are_refused(config):
-    open_run(config, "digest")
+    begin(config)
     with pytest.raises(LcsegError, match="was trained on other data; name another --run"):
         open_run(config, "another")
 

@@ -76,7 +76,8 @@ def test_rate_rises_in_a_line_and_falls_as_a_cosine(warmup_share):
     warm = round(200 * warmup_share)
     for step in range(0, 201, 5):
         if step < warm:
-            expected = 0.2 * step / warm
+            # Not from 0, which would waste the first step.
+            expected = 0.2 * (1 + step) / (warm + 1)
         else:
             cosine = (1 + math.cos(math.pi * (step - warm) / (200 - warm))) / 2
             expected = 0.2 * (MIN_RATE_SHARE + (1 - MIN_RATE_SHARE) * cosine)

@@ -113,7 +113,7 @@ def test_folder_that_is_no_run_is_refused_and_left(dataset, tmp_path):
     [
         ({"input": InputConfig(crop_px=128)}, "--crop_px=128: is larger than the chips, which ha"),
         ({"model": UNetConfig(7, 2)}, "--crop_px=64: is not a multiple of 128, as --depth=7 need"),
-        ({"input": InputConfig(cache_gb=1e-6)}, "do not fit into 0.00 GB of memory; raise --cac"),
+        ({"input": InputConfig(cache_gb=1e-6)}, "do not fit into 1e-06 GB of memory; raise --cac"),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused_before_a_run_is_made(
@@ -150,8 +150,8 @@ def test_data_without_a_validation_split_are_refused(dataset, tmp_path):
 
 
 def test_patience_ends_a_run_that_no_longer_improves(dataset, tmp_path):
-    # A rate so small that no answer changes: the first epoch stays the best.
-    still = OptimizerConfig("sgd", learning_rate=1e-12, weight_decay=0)
+    # A rate that float32 holds as 0: the first epoch stays the best.
+    still = OptimizerConfig("sgd", learning_rate=1e-50, weight_decay=0)
     config = make_config(
         dataset,
         tmp_path / "run",

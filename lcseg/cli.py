@@ -79,7 +79,8 @@ class ConfigFlags(Generic[Config]):
                 raise flags.Error(f"unexpected argument {rest[1]!r}; flags look like --name=value")
             missing = [name for name in self._required if flags.FLAGS[name].value in (None, "")]
             if missing:
-                raise flags.Error(f"missing: {', '.join(f'--{name}' for name in missing)}")
+                names = [n.upper() if n == self._positional else f"--{n}" for n in missing]
+                raise flags.Error(f"missing: {', '.join(names)}")
         except flags.Error as error:
             sys.exit(_fail(f"{error} (--help lists the flags)", 2))
         return rest

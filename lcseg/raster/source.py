@@ -171,10 +171,11 @@ def _find_transparency(dataset: rasterio.DatasetReader, path: str) -> int | None
     if dataset.count < 2 or dataset.colorinterp[-1] != ColorInterp.alpha:
         return None
     alpha = _sample_band(dataset, dataset.count, path)
-    # Whatever is opaque: 255 of a byte is found in 16 bits too.
-    _, counts = np.unique(alpha[alpha != 0], return_counts=True)
-    is_mask = counts.max(initial=0) >= _ALPHA_SHARE * counts.sum()
-    return dataset.count if is_mask else None
+    # What is opaque in a byte is found in wider types too.
+    full = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
+    seen = alpha[alpha != 0]
+    opaque = max((seen == value).sum() for value in {1, 255, full})
+    return dataset.count if opaque >= _ALPHA_SHARE * seen.size else None
 
 
 def _sample_band(dataset: rasterio.DatasetReader, index: int, path: str) -> np.ndarray:

@@ -305,3 +305,14 @@ def open_or_refuse(path: str) -> str:
     except LcsegError as error:
         return str(error)
     return ""
+
+
+def test_alpha_of_16_bits_may_be_opaque_at_255(make_raster):
+    values = np.full((40, 40, 4), 700, np.uint16)
+    values[..., 3] = 255
+    values[:10, :, 3] = 0
+    with open_image(make_raster("rgba.tif", values, photometric="RGB", alpha="YES")) as image:
+        assert len(image.bands) == 3
+        _, valid_hw = image.read(Window(0, 0, 40, 40))
+    assert not valid_hw[:10].any()
+    assert valid_hw[10:].all()

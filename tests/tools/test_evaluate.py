@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 from lcseg.documents import read_document
 from lcseg.evaluation.report import Report
 
@@ -15,8 +17,9 @@ def test_a_bundle_is_judged_and_its_scores_are_told(lcseg, bundle, dataset, tmp_
     assert (out / "report.html").exists()
 
 
-def test_a_map_is_judged_by_a_label_raster(lcseg, scenes, tmp_path):
-    out, label = tmp_path / "report", scenes / "0_label.tif"
+def test_a_map_is_judged_by_a_label_raster(lcseg, make_raster, tmp_path):
+    codes_hw = np.random.default_rng(0).integers(0, 7, (96, 80), np.uint8)
+    out, label = tmp_path / "report", make_raster("lc.tif", codes_hw, nodata=0)
     result = lcseg(
         "evaluate",
         f"--map={label}",

@@ -24,7 +24,6 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from absl import app, flags
@@ -230,8 +229,9 @@ def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) ->
 
 
 def _terminate(number: int, frame: object) -> None:
-    problem = "terminated; nothing unfinished is left that reads as whole"
-    raise InterruptedRunError(Path(sys.argv[0]).name, problem, "", number)
+    raise InterruptedRunError(
+        "SIGTERM", "nothing unfinished is left that reads as whole", "", number
+    )
 
 
 def _fail(message: object, exit_code: int) -> int:

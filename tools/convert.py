@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from lcseg import cli
 from lcseg.records.config import ConvertConfig
-from lcseg.runtime import start_tensorflow
 
 FLAGS = cli.ConfigFlags(ConvertConfig)
 
 
 def main(config: ConvertConfig) -> None:
-    start_tensorflow()
     from lcseg.records.conversion import convert
     from lcseg.records.manifest import describe
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from lcseg import cli
 from lcseg.records.config import InspectConfig
-from lcseg.runtime import start_tensorflow
 
 FLAGS = cli.ConfigFlags(InspectConfig, positional="data")
 
 
 def main(config: InspectConfig) -> None:
-    start_tensorflow()
     from lcseg.records.inspection import inspect
 
     print(inspect(config))

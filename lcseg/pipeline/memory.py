@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from lcseg.errors import LcsegError
+from lcseg.pipeline.parsing import parse_pixels
 from lcseg.progress import Progress
-from lcseg.records.codec import parse_pixels
 from lcseg.records.manifest import Manifest
 
 FREE_SHARE = 0.7

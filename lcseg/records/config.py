@@ -23,6 +23,9 @@ class ConvertConfig:
     val_share: Annotated[float, "Share of the blocks or scenes for validation, 0 to 1."] = 0.15
     test_share: Annotated[float, "Share of the blocks or scenes for testing, 0 to 1."] = 0.15
     seed: Annotated[int, "Decides which blocks or scenes go into which split."] = 0
+    compression: Annotated[
+        Literal["none", "zlib"], "Of the records; zlib is smaller and slower to read."
+    ] = "none"
     shard_mb: Annotated[int, "Size at which a new shard is begun, in MB."] = 128
     quiet: Annotated[bool, "Show no progress."] = False
 

@@ -28,7 +28,7 @@ from lcseg.records.codec import encode_chip
 from lcseg.records.config import ConvertConfig
 from lcseg.records.folder import written_aside
 from lcseg.records.manifest import BandStatistics, Manifest, SourceInfo, SplitSummary
-from lcseg.records.shards import ShardWriter
+from lcseg.records.shards import write_shard
 from lcseg.records.spec import Chip, RecordSpec
 from lcseg.records.splits import assign_splits
 from lcseg.records.statistics import Moments, count_classes
@@ -157,7 +157,9 @@ def _pack(
     config: ConvertConfig,
     folder: Path,
 ) -> Manifest:
-    spec = RecordSpec(config.chip_px, len(scenes[0].bands), scenes[0].dtype)
+    spec = RecordSpec(
+        config.chip_px, len(scenes[0].bands), scenes[0].dtype, scheme.n_classes, config.compression
+    )
     pixel_m = _common_pixel_m(scenes)
     moments = Moments.empty(spec.bands)
     counts = {split: np.zeros(scheme.n_classes + 1, np.int64) for split in SPLITS}
@@ -166,7 +168,7 @@ def _pack(
     with ExitStack() as stack:
         progress = stack.enter_context(Progress("convert", total, "chips", config.quiet))
         writers = {
-            split: stack.enter_context(ShardWriter(folder, split, config.shard_mb * 1_000_000))
+            split: stack.enter_context(write_shard(folder / f"{split}-00000.tfrecord", split))
             for split in SPLITS
         }
         for scene, of_scene in zip(scenes, places, strict=True):
@@ -180,8 +182,8 @@ def _pack(
                 counts[split] += count_classes(chip.label_hw, scheme.n_classes)
                 if split == "train":
                     moments = moments.add(chip.image_hwc[valid_hw])
-            sources.append(_describe_source(scene, kept, len(of_scene) - kept))
-    shards = tuple(shard for writer in writers.values() for shard in writer.shards)
+            sources.append(_describe_source(scene, kept))
+    shards = tuple(writer.info for writer in writers.values() if writer.info)
     if not any(shard.split == "train" for shard in shards):
         raise LcsegError(config.out, "no labelled chip fell into the training split")
     chips = {split: sum(s.records for s in shards if s.split == split) for split in SPLITS}
@@ -192,6 +194,7 @@ def _pack(
         chip_px=spec.chip_px,
         bands=scenes[0].bands,
         dtype=spec.dtype,
+        compression=spec.compression,
         pixel_m=pixel_m,
         class_scheme=scheme,
         statistics=_statistics(moments),
@@ -228,7 +231,7 @@ def _cut(
             yield chip, split, valid_hw
 
 
-def _describe_source(scene: Scene, chips: int, chips_without_label: int) -> SourceInfo:
+def _describe_source(scene: Scene, chips: int) -> SourceInfo:
     return SourceInfo(
         scene.pair.key,
         scene.pair.image,
@@ -237,8 +240,8 @@ def _describe_source(scene: Scene, chips: int, chips_without_label: int) -> Sour
         scene.grid.width,
         scene.grid.transform,
         scene.grid.crs,
+        "",
         chips,
-        chips_without_label,
     )
 
 

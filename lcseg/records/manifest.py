@@ -19,7 +19,7 @@ from lcseg.records.spec import RecordSpec
 
 FILE = "dataset.json"
 FORMAT = "lcseg-dataset"
-VERSION = "1.0"
+VERSION = "2.0"
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class SourceInfo:
     width: int  # Columns.
     transform: tuple[float, ...]  # a, b, c, d, e, f.
     crs: str | None  # WKT or "EPSG:n"; None: not georeferenced.
+    date: str  # When the image was taken, as ISO 8601; empty: not known.
     chips: int  # Records that it gave.
-    chips_without_label: int  # Places that gave none, for want of a single labelled pixel.
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Manifest:
     chip_px: int  # Side of a chip, in pixels.
     bands: tuple[str, ...]  # Names, in order.
     dtype: str  # Of the image.
+    compression: str  # Of the pixels and labels in the records: none or zlib.
     pixel_m: float | None  # Ground sample distance in metres; None: not georeferenced.
     class_scheme: ClassScheme  # What the labels mean.
     statistics: BandStatistics  # Of the training split.
@@ -105,7 +106,13 @@ class Manifest:
 
     @property
     def spec(self) -> RecordSpec:
-        return RecordSpec(self.chip_px, len(self.bands), self.dtype)
+        return RecordSpec(
+            self.chip_px,
+            len(self.bands),
+            self.dtype,
+            self.class_scheme.n_classes,
+            self.compression,
+        )
 
     @property
     def digest(self) -> str:

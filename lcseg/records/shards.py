@@ -1,100 +1,104 @@
-"""Shards: TFRecord files of bounded size, with checksums.
+"""Shards: TFRecord files with checksums.
 
-with ShardWriter(folder, "train", max_bytes=128_000_000) as writer:
+with write_shard(folder / "train-00000.tfrecord", "train") as writer:
     writer.write(record)
-writer.shards                                  # tuple[ShardInfo, …]
-for record in read_shard(folder / writer.shards[0].file): …
+writer.info                                    # ShardInfo; None if nothing was written
+for record in read_shard(path): …
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
+from typing import BinaryIO
 
-import tensorflow as tf
+import google_crc32c
 
+from lcseg.documents import replaced
 from lcseg.errors import LcsegError
 from lcseg.records.manifest import ShardInfo
 
 FRAME_BYTES = 16
 """What a TFRecord file holds for each record besides the record: its length and two checksums."""
 
+_LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
+_HEAD_BYTES = _LENGTH.size + _CRC.size
+_MASK_DELTA = 0xA282EAD8
+
 
 class ShardWriter:
-    """Writes records of one split, beginning a new shard when one is full."""
+    """Writes records into one file."""
 
-    def __init__(self, folder: Path, split: str, max_bytes: int) -> None:
-        self.shards: tuple[ShardInfo, ...] = ()
-        self._folder, self._split, self._max_bytes = folder, split, max_bytes
-        self._writer: tf.io.TFRecordWriter | None = None
+    def __init__(self, path: Path, split: str) -> None:
+        self.info: ShardInfo | None = None
+        self._path, self._split = path, split
+        self._stack = ExitStack()
+        self._file: BinaryIO | None = None
         self._records = self._bytes = 0
+        self._sha256 = hashlib.sha256()
 
     def write(self, record: bytes) -> None:
         """Append a record; a full disk is an LcsegError."""
+        length = _LENGTH.pack(len(record))
+        head = length + _CRC.pack(_masked_crc32c(length))
         with _writing(self._path):
-            if self._writer is None:
-                self._writer = tf.io.TFRecordWriter(str(self._path))
-            self._writer.write(record)
+            if self._file is None:
+                aside = self._stack.enter_context(replaced(self._path))
+                self._file = self._stack.enter_context(aside.open("wb"))
+            for piece in (head, record, _CRC.pack(_masked_crc32c(record))):
+                self._file.write(piece)
+                self._sha256.update(piece)
         self._records += 1
         self._bytes += len(record) + FRAME_BYTES
-        if self._bytes >= self._max_bytes:
-            self._finish()
-
-    @property
-    def _path(self) -> Path:
-        return self._folder / f"{self._split}-{len(self.shards):05d}.tfrecord"
 
     def _finish(self) -> None:
-        if self._writer is None:
-            return
-        path, writer, self._writer = self._path, self._writer, None
+        if self._file is not None:
+            # The disk has to say now whether it holds all of it: a full one may tell only here.
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self.info = ShardInfo(
+                self._path.name, self._split, self._records, self._bytes, self._sha256.hexdigest()
+            )
+
+
+@contextmanager
+def write_shard(path: Path, split: str) -> Iterator[ShardWriter]:
+    """Write a shard, which appears at the end if there was any record, and not on an error."""
+    writer = ShardWriter(path, split)
+    with writer._stack:
+        yield writer
         with _writing(path):
-            writer.close()
-        _require_whole(path, self._bytes)
-        info = ShardInfo(
-            path.name, self._split, self._records, path.stat().st_size, file_sha256(path)
-        )
-        self.shards += (info,)
-        self._records = self._bytes = 0
-
-    def __enter__(self) -> ShardWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self._finish()
-        elif self._writer is not None:
-            # What failed is being told of already; here only the file is let go.
-            with suppress(tf.errors.OpError):
-                self._writer.close()
+            writer._finish()
 
 
 def read_shard(path: str | Path) -> Iterator[bytes]:
     """Read the records of a shard in order; damage is an LcsegError."""
-    read_bytes = 0
     try:
-        for record in tf.data.TFRecordDataset(str(path)):
-            value = record.numpy()
-            read_bytes += len(value) + FRAME_BYTES
-            yield value
-    except tf.errors.OpError as error:
-        raise LcsegError(path, f"is damaged: {error.message}", "convert again") from error
-    # TensorFlow takes a record that is cut off within its length for the end of the file.
-    size = Path(path).stat().st_size
-    if read_bytes != size:
-        raise LcsegError(
-            path, f"is damaged: records end at byte {read_bytes:,} of {size:,}", "convert again"
-        )
+        with Path(path).open("rb") as file:
+            while head := file.read(_HEAD_BYTES):
+                yield _read_record(file, head, path)
+    except OSError as error:
+        raise LcsegError(path, f"cannot be read: {error.strerror}") from error
+
+
+def _read_record(file: BinaryIO, head: bytes, path: str | Path) -> bytes:
+    at = file.tell() - len(head)
+    length = head[: _LENGTH.size]
+    if len(head) < _HEAD_BYTES or _CRC.unpack_from(head, 8)[0] != _masked_crc32c(length):
+        raise _damage(path, at)
+    size = _LENGTH.unpack(length)[0]
+    record, tail = file.read(size), file.read(_CRC.size)
+    if len(tail) < _CRC.size or _CRC.unpack(tail)[0] != _masked_crc32c(record):
+        raise _damage(path, at)
+    return record
+
+
+def _damage(path: str | Path, at: int) -> LcsegError:
+    return LcsegError(path, f"is damaged at the record that begins at byte {at:,}", "convert again")
 
 
 def file_sha256(path: str | Path) -> str:
@@ -103,17 +107,17 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _require_whole(path: Path, expected_bytes: int) -> None:
-    """Have the disk say now whether it holds a file: a full one may tell only here."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    if path.stat().st_size != expected_bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+def _masked_crc32c(data: bytes) -> int:
+    """The checksum of TFRecord files: CRC-32C, rotated right by 15 bits, plus a constant."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except tf.errors.OpError as error:
-        raise LcsegError(path, f"cannot be written: {error.message}") from error
+    except OSError as error:
+        raise LcsegError(
+            path, f"cannot be written: {error.strerror}", "is the disk full?"
+        ) from error

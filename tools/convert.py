@@ -13,12 +13,18 @@ FLAGS = cli.ConfigFlags(ConvertConfig)
 
 
 def main(config: ConvertConfig) -> None:
-    from lcseg.records.conversion import convert
+    from lcseg.records.conversion import convert, rehearse
     from lcseg.records.manifest import describe
 
+    if config.plan:
+        report = rehearse(config)
+        print(describe(report.splits, report.scheme))
+        print(f"\nno records were written; report: {config.out}.plan/conversion.html")
+        return
     manifest = convert(config)
-    print(describe(manifest))
+    print(describe(manifest.splits, manifest.class_scheme))
     print(f"\n{len(manifest.shards)} shards from {len(manifest.sources)} scenes in {config.out}")
+    print(f"report: {config.out}/conversion.html")
 
 
 if __name__ == "__main__":

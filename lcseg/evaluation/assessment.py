@@ -23,7 +23,7 @@ from lcseg.pictures import draw_panels, figure_png, stretch
 from lcseg.pipeline.memory import ChipStore, load_chips, require_fit
 from lcseg.raster.grid import pixel_sizes_agree
 from lcseg.raster.source import bands_agree
-from lcseg.records.folder import written_aside
+from lcseg.records.folder import open_workspace
 from lcseg.records.manifest import Manifest, read_manifest
 
 PANEL_CHIPS = 4
@@ -32,9 +32,9 @@ PANEL_CHIPS = 4
 def assess(config: EvaluateConfig) -> Report:
     """Judge a bundle on a split, or a map by a label raster, and write the report."""
     out = Path(config.out)
-    with written_aside(out) as folder:
+    with open_workspace(out) as space:
         report, panels = _assess_bundle(config) if config.model else _assess_map(config)
-        write_report(report, folder, panels)
+        write_report(report, space.folder, panels)
     return report
 
 

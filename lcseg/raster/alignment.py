@@ -37,7 +37,7 @@ class Alignment:
         if not self._is_same_crs:
             return None
         cols, rows = np.meshgrid([0.5, self.image.width - 0.5], [0.5, self.image.height - 0.5])
-        own_cols, own_rows = self._to_label(cols, rows)
+        own_cols, own_rows = self.project(cols, rows)
         shifts = own_rows - rows, own_cols - cols
         if max(np.ptp(shift) for shift in shifts) > _PAST_CENTER / 10:
             return None
@@ -58,7 +58,7 @@ class Alignment:
             closer = self._interpolate(rows, cols, _KNOT_PX // 2)
             bends = max(np.abs(a - b).max() for a, b in zip(places, closer, strict=True))
             if bends > _MAX_BEND_PX:
-                places = self._to_label(*np.meshgrid(cols, rows))
+                places = self.project(*np.meshgrid(cols, rows))
         # A shade past the centre: equal grids must not flip between pixels by rounding.
         cols_hw, rows_hw = (np.floor(axis + _PAST_CENTER).astype(np.int64) for axis in places)
         return rows_hw, cols_hw
@@ -71,7 +71,7 @@ class Alignment:
             np.linspace(axis[0], axis[-1], max(len(axis) // knot_px, 1) + 1)
             for axis in (rows, cols)
         )
-        own_cols, own_rows = self._to_label(*np.meshgrid(knot_cols, knot_rows))
+        own_cols, own_rows = self.project(*np.meshgrid(knot_cols, knot_rows))
         along_rows, along_cols = _interpolation(rows, knot_rows), _interpolation(cols, knot_cols)
         return along_rows @ own_cols @ along_cols.T, along_rows @ own_rows @ along_cols.T
 
@@ -88,7 +88,7 @@ class Alignment:
             return
         edge = np.linspace(0, 1, 33)
         cols, rows = (a.ravel() for a in np.meshgrid(edge * image.width, edge * image.height))
-        own_cols, own_rows = self._to_label(cols, rows)
+        own_cols, own_rows = self.project(cols, rows)
         is_apart = (
             own_cols.max() <= 0
             or own_rows.max() <= 0
@@ -110,7 +110,7 @@ class Alignment:
             return True
         return CRS.from_user_input(image) == CRS.from_user_input(label)
 
-    def _to_label(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def project(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(column, row) in the label raster of (column, row) in the image, as float."""
         if self.image.crs is None or self.label.crs is None:
             return cols, rows

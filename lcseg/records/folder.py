@@ -1,43 +1,65 @@
-"""Folders that appear whole or not at all.
+"""Folders that appear whole or not at all, and the work that fills them.
 
-with written_aside(Path("data")) as folder:    # ".data.partial", renamed to "data" at the end
-    (folder / "part").write_bytes(…)
+with open_workspace(Path("data")) as space:    # ".data.partial", until the end
+    (space.folder / "part").write_bytes(…)     # becomes data/part
+    (space.progress / "note").write_text(…)    # kept if the work is interrupted
 """
 
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from lcseg.errors import LcsegError
 
-_LOG = logging.getLogger("lcseg")
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where unfinished work lies."""
+
+    folder: Path  # What is to become the result.
+    progress: Path  # What the next start must know to go on.
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether there is anything that the next start could use."""
+        return any(self.progress.iterdir())
 
 
 @contextmanager
-def written_aside(out: Path) -> Iterator[Path]:
-    """Yield a folder beside `out` that takes its name at the end; on an error it is removed.
+def open_workspace(out: Path) -> Iterator[Workspace]:
+    """Yield a workspace whose folder takes the name `out` at the end.
+
+    If the work ends early, the workspace is kept if anything was noted as progress, and found
+    again by the next start; else it is removed.
 
     Raises:
         LcsegError: `out` exists, or another process is writing it.
     """
-    if out.exists():
-        raise LcsegError(out, "exists already", "name another --out, or remove it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
     aside = out.with_name(f".{out.name}.partial")
-    aside.mkdir(exist_ok=True)
+    space = Workspace(aside / out.name, aside / "progress")
+    if out.exists():
+        if aside.exists() and not space.folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        raise LcsegError(out, "exists already", "name another --out, or remove it first")
+    aside.mkdir(parents=True, exist_ok=True)
     with claimed(aside, out, "--out"):
         try:
-            _clear(aside)
-            yield aside
-            aside.rename(out)
-        finally:
+            space.progress.mkdir(exist_ok=True)
+            if not space.has_progress:
+                shutil.rmtree(space.folder, ignore_errors=True)
+            space.folder.mkdir(exist_ok=True)
+            yield space
+            space.folder.rename(out)
             shutil.rmtree(aside, ignore_errors=True)
+        finally:
+            if not (space.progress.exists() and space.has_progress):
+                shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
@@ -66,12 +88,3 @@ def claimed(folder: Path, name: object, flag: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _clear(aside: Path) -> None:
-    """Remove what an interrupted run has left."""
-    left = list(aside.iterdir())
-    if left:
-        _LOG.info("%s was left by an interrupted run; starting again", aside)
-    for path in left:
-        path.unlink()

@@ -101,7 +101,7 @@ def _format(config: InspectConfig, manifest: Manifest) -> str:
     size_mb = sum(shard.bytes for shard in manifest.shards) / 1e6
     pixel = f"{manifest.pixel_m:.4g} m pixels" if manifest.pixel_m else "not georeferenced"
     lines = [
-        describe(manifest),
+        describe(manifest.splits, manifest.class_scheme),
         "",
         f"{config.data}: {sum(s.records for s in manifest.shards):,} chips "
         f"of {manifest.chip_px} px, "

@@ -7,6 +7,7 @@ manifest.spec, manifest.class_scheme, manifest.shards_of("train")
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,14 +160,14 @@ def write_manifest(folder: str | Path, manifest: Manifest) -> None:
     write_document(Path(folder) / FILE, manifest)
 
 
-def describe(manifest: Manifest) -> str:
+def describe(splits: Mapping[str, SplitSummary], scheme: ClassScheme) -> str:
     """A table of the splits: chips, and the share of each class among the labelled pixels."""
     rows = []
-    for split, summary in manifest.splits.items():
+    for split, summary in splits.items():
         labelled = max(sum(summary.class_pixels), 1)
         pixels = max(labelled + summary.ignored_pixels, 1)
         shares = [f"{100 * n / labelled:.1f} %" for n in summary.class_pixels]
         ignored = f"{100 * summary.ignored_pixels / pixels:.1f} %"
         rows.append([split, f"{summary.chips:,}", *shares, ignored])
-    headers = ["split", "chips", *manifest.class_scheme.names, "ignored"]
+    headers = ["split", "chips", *scheme.names, "ignored"]
     return tabulate(rows, headers, stralign="right", disable_numparse=True)

@@ -22,6 +22,10 @@ COMPRESSIONS = ("none", "zlib")
 """How the pixels and labels of a record are stored."""
 
 
+_PLACE_BYTES = 8192
+"""Room for all that says where a chip is; the text of a CRS is the largest of it."""
+
+
 @dataclass(frozen=True)
 class RecordSpec:
     """The sizes and types that all chips of a data set share."""
@@ -52,6 +56,11 @@ class RecordSpec:
     def chip_bytes(self) -> int:
         """Size of the raw pixels of one chip and its label."""
         return self.chip_px**2 * (self.bands * np.dtype(self.dtype).itemsize + 1)
+
+    @property
+    def record_bytes(self) -> int:
+        """What a record takes at most in a shard, without compression."""
+        return self.chip_bytes + _PLACE_BYTES
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,29 +1,32 @@
 """Which part of the data is for training, validation and testing.
 
-assign_splits(["a", "b", "c"], {"val": 1/3, "test": 1/3}, seed=0)  # {"a": "train", …}
+assign_splits({"a": 16, "b": 16, "c": 4}, {"val": 0.3, "test": 0.3}, seed=0)  # {"a": "train", …}
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Mapping
 
 from lcseg.errors import LcsegError
 
 
-def assign_splits(units: Iterable[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+def assign_splits(
+    sizes: Mapping[str, int], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
     """Deal units out to splits in an order that depends only on their names and the seed.
 
     Args:
-        units: names of the blocks or scenes; each goes whole into one split.
-        shares: share of the units for each split but train, which gets the rest. A split with a
+        sizes: how much each unit holds, by its name; a unit goes whole into one split.
+        shares: share of the whole for each split but train, which gets the rest. A split with a
             share above 0 gets at least one unit, and so does train.
         seed: another seed gives another deal.
 
     Raises:
         LcsegError: there are fewer units than splits.
     """
-    order = sorted(set(units), key=lambda unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest())
+    order = sorted(sizes, key=lambda unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest())
     wanted = {split: share for split, share in shares.items() if share > 0}
     if len(order) <= len(wanted):
         raise LcsegError(
@@ -31,12 +34,14 @@ def assign_splits(units: Iterable[str], shares: Mapping[str, float], seed: int) 
             f"{len(order)} units cannot be dealt to train, {', '.join(wanted)}",
             "use smaller --chip_px or --block_chips, or set --val_share or --test_share to 0",
         )
+    total = sum(sizes.values())
     dealt: dict[str, str] = {}
-    rest = iter(order)
-    waiting = len(wanted)  # How many splits must still find a unit after this one; train is last.
-    for split, share in wanted.items():
-        most = len(order) - len(dealt) - waiting
-        waiting -= 1
-        for _ in range(min(max(1, round(share * len(order))), most)):
-            dealt[next(rest)] = split
+    rest = deque(order)
+    for place, (split, share) in enumerate(wanted.items()):
+        held, splits_after = 0, len(wanted) - place
+        # The unit that goes over the share is taken if that is nearer to it.
+        while len(rest) > splits_after and (not held or held + sizes[rest[0]] / 2 <= share * total):
+            unit = rest.popleft()
+            dealt[unit] = split
+            held += sizes[unit]
     return {unit: dealt.get(unit, "train") for unit in order}

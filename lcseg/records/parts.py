@@ -1,0 +1,280 @@
+"""Parts of a conversion: what one process does at a time, and what came of it.
+
+for part in cut_parts(scenes, layouts, setting, most_bytes=128_000_000): …
+outcome = convert_part(part, "data")           # writes train-00007.tfrecord, …
+
+An outcome depends on its part alone, so parts may be done anywhere, in any order, and again. A part
+holds as many chips as fit into one shard, of one scene or of several.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lcseg import __version__
+from lcseg.classes import IGNORE, ClassScheme
+from lcseg.documents import format_document
+from lcseg.raster.grid import Window
+from lcseg.raster.label import open_label
+from lcseg.raster.pairing import SPLITS
+from lcseg.raster.source import bounded_cache, open_image
+from lcseg.records.codec import encode_chip
+from lcseg.records.layout import Layout
+from lcseg.records.manifest import ShardInfo
+from lcseg.records.selection import KEPT, Selection
+from lcseg.records.shards import ShardWriter, write_shard
+from lcseg.records.spec import Chip, RecordSpec
+from lcseg.records.statistics import Moments, count_classes
+from lcseg.records.survey import Scene
+
+_READ_CHIPS = 8
+"""How many chips side by side are read at once: fewer calls of GDAL, little memory."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is alike in all parts of a conversion."""
+
+    spec: RecordSpec  # Of the records.
+    scheme: ClassScheme  # Says what label codes mean.
+    selection: Selection  # Says which chips are kept.
+    label_band: int  # Of the label rasters, from 1; 0: the only one.
+    allow_ungeoreferenced: bool  # Take rasters without CRS.
+    created_by: str = f"lcseg {__version__}"  # Another version may do it otherwise.
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some chips of one scene."""
+
+    scene: int  # Its number.
+    key: str  # Its name.
+    image: str  # Absolute path of the image raster.
+    label: str  # Absolute path of the label raster.
+    date: str  # When the image was taken.
+    files: tuple[tuple[str, int, int], ...]  # Path, size and time of change of what is read.
+    windows: tuple[tuple[int, int, int, int], ...]  # Row, col, height, width.
+    splits: tuple[int, ...]  # Indices into SPLITS.
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process does at a time."""
+
+    number: int  # From 0; gives the shards their names.
+    setting: Setting
+    pieces: tuple[Piece, ...]
+
+    @property
+    def digest(self) -> str:
+        """One checksum for all that the outcome depends on."""
+        return hashlib.sha256(format_document(self).encode()).hexdigest()
+
+    @property
+    def chips(self) -> int:
+        return sum(len(piece.windows) for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class PieceTally:
+    """What was found in a piece."""
+
+    scene: int  # Its number.
+    fates: str  # What became of each chip, a letter of `selection` for each.
+    pixels: int  # That were looked at.
+    missing: int  # Of these, where the image has no data.
+    ignored: int  # Of these, without a label; the missing ones too.
+    class_pixels: dict[str, tuple[int, ...]]  # By split: labels of the chips kept, last ignored.
+
+
+@dataclass(frozen=True)
+class MomentSums:
+    """Moments as a document; see `statistics.Moments`."""
+
+    count: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, moments: Moments) -> MomentSums | None:
+        sums = (moments.mean, moments.deviation, moments.low, moments.high)
+        return cls(moments.count, *(tuple(x.tolist()) for x in sums)) if moments.count else None
+
+    @property
+    def moments(self) -> Moments:
+        sums = (self.mean, self.deviation, self.low, self.high)
+        return Moments(self.count, *map(np.array, sums))
+
+
+@dataclass(frozen=True)
+class PartOutcome:
+    """What came of a part."""
+
+    digest: str  # Of the part.
+    shards: tuple[ShardInfo, ...]  # That it wrote.
+    tallies: tuple[PieceTally, ...]  # One for each piece.
+    moments: MomentSums | None  # Of the valid pixels of the training chips kept; None: no such.
+
+
+def cut_parts(
+    scenes: Sequence[Scene], layouts: Sequence[Layout], setting: Setting, most_bytes: int
+) -> Iterator[Part]:
+    """Cut the chips of all scenes, in order, into parts whose records fit into `most_bytes`."""
+    most_chips = max(most_bytes // setting.spec.record_bytes, 1)
+    pieces: list[Piece] = []
+    number, room = 0, most_chips
+    for index, (scene, layout) in enumerate(zip(scenes, layouts, strict=True)):
+        start = 0
+        while start < len(layout.windows):
+            stop = min(start + room, len(layout.windows))
+            pieces.append(_make_piece(index, scene, layout, slice(start, stop)))
+            room -= stop - start
+            start = stop
+            if not room:
+                yield Part(number, setting, tuple(pieces))
+                pieces, number, room = [], number + 1, most_chips
+    if pieces:
+        yield Part(number, setting, tuple(pieces))
+
+
+def _make_piece(index: int, scene: Scene, layout: Layout, chips: slice) -> Piece:
+    return Piece(
+        index,
+        scene.pair.key,
+        _absolute(scene.pair.image),
+        _absolute(scene.pair.label),
+        scene.date,
+        scene.files,
+        tuple(map(tuple, layout.windows[chips].tolist())),
+        tuple(layout.splits[chips].tolist()),
+    )
+
+
+def _absolute(path: str) -> str:
+    """A path that means the same in another process; those of GDAL's virtual systems do anyway."""
+    return path if path.startswith("/vsi") or "://" in path else os.path.abspath(path)  # noqa: PTH100
+
+
+def convert_part(part: Part, folder: str | None) -> PartOutcome:
+    """Read the chips of a part, and write those that are kept as shards into a folder.
+
+    Args:
+        part: what to do.
+        folder: where the shards go; None: nothing is written.
+    """
+    moments = Moments.empty(part.setting.spec.bands)
+    tallies = []
+    writers: dict[str, ShardWriter] = {}
+    with bounded_cache(), ExitStack() as stack:
+        if folder is not None:
+            for split in SPLITS:
+                path = Path(folder) / f"{split}-{part.number:05d}.tfrecord"
+                writers[split] = stack.enter_context(write_shard(path, split))
+        for piece in part.pieces:
+            tally, of_piece = _convert_piece(piece, part.setting, writers)
+            tallies.append(tally)
+            moments = moments.merge(of_piece)
+    shards = tuple(writer.info for writer in writers.values() if writer.info)
+    return PartOutcome(part.digest, shards, tuple(tallies), MomentSums.of(moments))
+
+
+def _convert_piece(
+    piece: Piece, setting: Setting, writers: dict[str, ShardWriter]
+) -> tuple[PieceTally, Moments]:
+    spec = setting.spec
+    moments = Moments.empty(spec.bands)
+    counts = {split: np.zeros(spec.classes + 1, np.int64) for split in SPLITS}
+    fates, pixels, missing, ignored = "", 0, 0, 0
+    for split, (chip, valid_hw) in zip(piece.splits, _cut(piece, spec, setting), strict=True):
+        of_chip = count_classes(chip.label_hw, spec.classes)
+        pixels += valid_hw.size
+        missing += valid_hw.size - int(np.count_nonzero(valid_hw))
+        ignored += int(of_chip[-1]) - (chip.label_hw.size - valid_hw.size)
+        fate = setting.selection.judge(of_chip, SPLITS[split])
+        fates += fate
+        if fate != KEPT:
+            continue
+        counts[SPLITS[split]] += of_chip
+        if SPLITS[split] == "train":
+            moments = moments.add(_valid_pixels(chip.image_hwc, valid_hw))
+        if writers:
+            writers[SPLITS[split]].write(encode_chip(spec, chip))
+    class_pixels = {split: tuple(n.tolist()) for split, n in counts.items()}
+    return PieceTally(piece.scene, fates, pixels, missing, ignored, class_pixels), moments
+
+
+def _valid_pixels(image_hwc: np.ndarray, valid_hw: np.ndarray) -> np.ndarray:
+    """The pixels [n, C] of the upper left of an image that are valid."""
+    height, width = valid_hw.shape
+    inside = image_hwc[:height, :width]
+    return inside.reshape(-1, inside.shape[2]) if valid_hw.all() else inside[valid_hw]
+
+
+def _cut(piece: Piece, spec: RecordSpec, setting: Setting) -> Iterator[tuple[Chip, np.ndarray]]:
+    """Read chips in order, with which of the pixels in their windows are valid, bool [h, w]."""
+    with (
+        open_image(piece.image) as image,
+        open_label(
+            piece.label,
+            image.grid,
+            setting.scheme,
+            setting.label_band,
+            setting.allow_ungeoreferenced,
+        ) as label,
+    ):
+        for run in _runs([Window(*window) for window in piece.windows]):
+            around = Window(
+                run[0].row, run[0].col, run[0].height, run[-1].col + run[-1].width - run[0].col
+            )
+            image_hwc, valid_hw = image.read(around)
+            label_hw = label.read(around)
+            if not valid_hw.all():
+                label_hw = np.where(valid_hw, label_hw, IGNORE)
+            for window in run:
+                place = window.within(around).slices
+                yield (
+                    Chip(
+                        _fill(image_hwc[place], spec.image_shape, 0),
+                        _fill(label_hw[place], spec.image_shape[:2], IGNORE),
+                        piece.key,
+                        window.row,
+                        window.col,
+                        image.grid.transform_of(window),
+                        image.grid.crs or "",
+                        piece.date,
+                    ),
+                    valid_hw[place],
+                )
+
+
+def _runs(windows: Sequence[Window]) -> Iterator[list[Window]]:
+    """Put windows together that follow each other along the same rows, without a gap."""
+    run: list[Window] = []
+    for window in windows:
+        last = run[-1] if run else window
+        goes_on = (last.row, last.height) == (window.row, window.height)
+        goes_on &= last.col <= window.col <= last.col + last.width
+        if run and (not goes_on or len(run) == _READ_CHIPS):
+            yield run
+            run = []
+        run.append(window)
+    if run:
+        yield run
+
+
+def _fill(values: np.ndarray, shape: tuple[int, ...], rest: int) -> np.ndarray:
+    """Values in the upper left of an array of a shape, and `rest` elsewhere."""
+    if values.shape == shape:
+        return values
+    filled = np.full(shape, rest, values.dtype)
+    filled[: values.shape[0], : values.shape[1]] = values
+    return filled

@@ -1,0 +1,107 @@
+"""Many processes that convert parts.
+
+for part, outcome in run_parts(parts, "data", workers=4, scheduler=""): …
+
+One worker works in this process; more are local processes of Dask, or those of a cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import distributed
+from distributed.scheduler import KilledWorker
+
+from lcseg.errors import LcsegError
+from lcseg.records.parts import Part, PartOutcome, convert_part
+
+_AHEAD = 2
+"""Parts that are given out for each worker: it shall not wait for the next one."""
+
+_CONNECT_S = 15
+
+
+def run_parts(
+    parts: Sequence[Part], folder: str | None, workers: int, scheduler: str
+) -> Iterator[tuple[Part, PartOutcome]]:
+    """Convert parts; they come back in the order in which they are done.
+
+    Args:
+        parts: what to do.
+        folder: where the shards go, an absolute path that all workers reach; None: nothing is
+            written.
+        workers: how many local processes; 0: one for each core.
+        scheduler: address of a Dask cluster, which is then used instead.
+    """
+    workers = min(workers or len(os.sched_getaffinity(0)), len(parts))
+    if workers <= 1 and not scheduler:
+        for part in parts:
+            yield part, convert_part(part, folder)
+        return
+    with _connect(workers, scheduler) as client:
+        waiting = iter(parts)
+        at_once = _AHEAD * max(workers, sum(client.ncores().values()))
+        running = distributed.as_completed(raise_errors=False)
+        part_of = {}
+
+        def give_out() -> None:
+            for part in waiting:
+                future = client.submit(convert_part, part, folder, pure=False, retries=0)
+                part_of[future.key] = part
+                running.add(future)
+                return
+
+        for _ in range(at_once):
+            give_out()
+        for future in running:
+            part = part_of.pop(future.key)
+            yield part, _take(future, part)
+            future.release()
+            give_out()
+
+
+def _take(future: distributed.Future, part: Part) -> PartOutcome:
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise LcsegError(
+            part.pieces[0].image,
+            "the workers that were to convert it died",
+            "is there enough memory? use fewer --workers",
+        ) from error
+
+
+@contextmanager
+def _connect(workers: int, scheduler: str) -> Iterator[distributed.Client]:
+    """A client of a cluster of local processes, which ends with it, or of the one at an address."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if not scheduler:
+        with (
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = distributed.Client(scheduler, timeout=_CONNECT_S)
+    except (OSError, ValueError) as error:
+        raise LcsegError(
+            f"--scheduler={scheduler}",
+            "no Dask scheduler answers there",
+            "start one with dask scheduler, and workers with dask worker",
+        ) from error
+    with client:
+        if not client.ncores():
+            raise LcsegError(
+                f"--scheduler={scheduler}", "has no workers", "start some: dask worker"
+            )
+        yield client

@@ -17,20 +17,30 @@ BANDS = ("red", "green", "blue", "nir")
 _TILE_PX = 1024
 
 
-def write_pairs(folder: Path, scenes: int, size_px: int) -> tuple[str, str]:
+def write_pairs(folder: Path, scenes: int, size_px: int, **options: object) -> tuple[str, str]:
     """Write scenes with their labels, side by side; returns the patterns of both."""
+    folder.mkdir(exist_ok=True)
     for number in range(scenes):
         landscape = make_landscape(Landscape(_TILE_PX, seed=number))
-        write_scene(folder / f"{number}_image.tif", landscape.image_hwc, size_px, number, BANDS)
         codes_hwc = landscape.codes_hw[..., None]
-        write_scene(folder / f"{number}_label.tif", codes_hwc, size_px, number, ("code",))
+        for name, tile_hwc, bands in (
+            ("image", landscape.image_hwc, BANDS),
+            ("label", codes_hwc, ("code",)),
+        ):
+            path = folder / f"{number}_{name}.tif"
+            write_scene(path, tile_hwc, size_px, number, bands, **options)
     return f"{folder}/*_image.tif", f"{folder}/*_label.tif"
 
 
 def write_scene(
-    path: Path, tile_hwc: np.ndarray, size_px: int, number: int, bands: tuple[str, ...]
+    path: Path,
+    tile_hwc: np.ndarray,
+    size_px: int,
+    number: int,
+    bands: tuple[str, ...],
+    **options: object,
 ) -> None:
-    """Write a tile again and again until it fills a raster, uncompressed."""
+    """Write a tile again and again until it fills a raster; not compressed, unless asked for."""
     times = size_px // len(tile_hwc)
     with rasterio.open(
         path,
@@ -43,6 +53,7 @@ def write_scene(
         crs="EPSG:26918",
         transform=Affine(1, 0, 400_000 + number * size_px, 0, -1, 4_300_000),
         tiled=True,
+        **options,
     ) as dataset:
         dataset.write(np.moveaxis(np.tile(tile_hwc, (times, times, 1)), -1, 0))
         dataset.descriptions = bands

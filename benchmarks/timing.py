@@ -16,15 +16,23 @@ from tabulate import tabulate
 
 
 def race(
-    rivals: Mapping[str, Callable[[], float | None]], amount: float, repeats: int
+    rivals: Mapping[str, Callable[[], object]],
+    amount: float,
+    repeats: int,
+    between: Callable[[], None] = lambda: None,
 ) -> dict[str, list[float]]:
-    """Run each rival once in every round; returns its amounts in a second, by round."""
+    """Run each rival once in every round; returns its amounts in a second, by round.
+
+    What is called between them is not timed.
+    """
     rates: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in range(repeats):
         for name, work in rivals.items():
+            between()
             started_s = time.perf_counter()
-            seconds = work()
-            rates[name].append(amount / (seconds or time.perf_counter() - started_s))
+            own_s = work()
+            seconds = own_s if isinstance(own_s, float) else time.perf_counter() - started_s
+            rates[name].append(amount / seconds)
     return rates
 
 

@@ -119,7 +119,7 @@ class ClassScheme:
             UnknownCodesError: where a code is neither a class's nor ignored.
         """
         if codes_hw.dtype in (np.uint8, np.uint16):
-            label_hw = self._lut[codes_hw]
+            label_hw = self._look_up(codes_hw)
             unknown = label_hw == _UNKNOWN
             if unknown.any():
                 raise self._unknown(codes_hw[unknown])
@@ -130,6 +130,14 @@ class ClassScheme:
         if unknown.any():
             raise self._unknown(codes_hw[unknown])
         return labels[at]
+
+    def _look_up(self, codes_hw: np.ndarray) -> np.ndarray:
+        """Labels of codes of one or two bytes."""
+        if codes_hw.dtype == np.uint16:
+            return self._lut[codes_hw]
+        # Bytes are translated in place of being turned into indices of eight times their size.
+        labels = codes_hw.tobytes().translate(self._lut[:256].tobytes())
+        return np.frombuffer(labels, np.uint8).reshape(codes_hw.shape)
 
     def _unknown(self, codes: np.ndarray) -> UnknownCodesError:
         shown = ", ".join(self.format_code(code) for code in sorted(set(codes.tolist()))[:12])

@@ -34,8 +34,8 @@ from lcseg.records.spec import Chip, RecordSpec
 from lcseg.records.statistics import Moments, count_classes
 from lcseg.records.survey import Scene
 
-_READ_CHIPS = 8
-"""How many chips side by side are read at once: fewer calls of GDAL, little memory."""
+_READ_BYTES = 16_000_000
+"""How much is read at once: blocks that several chips share are then decompressed once."""
 
 
 @dataclass(frozen=True)
@@ -231,10 +231,8 @@ def _cut(piece: Piece, spec: RecordSpec, setting: Setting) -> Iterator[tuple[Chi
             setting.allow_ungeoreferenced,
         ) as label,
     ):
-        for run in _runs([Window(*window) for window in piece.windows]):
-            around = Window(
-                run[0].row, run[0].col, run[0].height, run[-1].col + run[-1].width - run[0].col
-            )
+        most_px = _READ_BYTES // (spec.chip_bytes // spec.chip_px**2)
+        for run, around in _runs([Window(*window) for window in piece.windows], most_px):
             image_hwc, valid_hw = image.read(around)
             label_hw = label.read(around)
             if not valid_hw.all():
@@ -256,19 +254,35 @@ def _cut(piece: Piece, spec: RecordSpec, setting: Setting) -> Iterator[tuple[Chi
                 )
 
 
-def _runs(windows: Sequence[Window]) -> Iterator[list[Window]]:
-    """Put windows together that follow each other along the same rows, without a gap."""
+def _runs(windows: Sequence[Window], most_px: int) -> Iterator[tuple[list[Window], Window]]:
+    """Put windows together that follow each other row by row, with the window around them."""
     run: list[Window] = []
     for window in windows:
-        last = run[-1] if run else window
-        goes_on = (last.row, last.height) == (window.row, window.height)
-        goes_on &= last.col <= window.col <= last.col + last.width
-        if run and (not goes_on or len(run) == _READ_CHIPS):
-            yield run
+        if run and not (_goes_on(run, window) and _area(_around([*run, window])) <= most_px):
+            yield run, _around(run)
             run = []
         run.append(window)
     if run:
-        yield run
+        yield run, _around(run)
+
+
+def _goes_on(run: list[Window], window: Window) -> bool:
+    """Whether a window comes next in its row, or begins another one below."""
+    first, last = run[0], run[-1]
+    if window.row == last.row:
+        return last.col < window.col <= last.col + last.width
+    return window.col == first.col and last.row < window.row <= last.row + last.height
+
+
+def _around(windows: Sequence[Window]) -> Window:
+    """The smallest window that holds all of some, which stand row by row."""
+    row, col = windows[0].row, windows[0].col
+    height = windows[-1].row + windows[-1].height - row
+    return Window(row, col, height, max(w.col + w.width for w in windows) - col)
+
+
+def _area(window: Window) -> int:
+    return window.height * window.width
 
 
 def _fill(values: np.ndarray, shape: tuple[int, ...], rest: int) -> np.ndarray:

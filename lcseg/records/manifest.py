@@ -7,6 +7,7 @@ manifest.spec, manifest.class_scheme, manifest.shards_of("train")
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lcseg.records.spec import RecordSpec
 FILE = "dataset.json"
 FORMAT = "lcseg-dataset"
 VERSION = "2.0"
+_MAJOR = VERSION.split(".", maxsplit=1)[0]
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,12 @@ class _Heading:
 
 
 def read_manifest(folder: str | Path) -> Manifest:
-    """Read the manifest of a data set; a newer major version is refused."""
+    """Read the manifest of a data set.
+
+    Raises:
+        LcsegError: there is none, it is broken, or its major version is another one. A newer minor
+            version is read; fields that are not known are passed over.
+    """
     path = Path(folder) / FILE
     if not path.exists():
         raise LcsegError(
@@ -145,7 +152,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     heading = read_document(path, _Heading)
     if heading.format != FORMAT:
         raise LcsegError(path, f"format is {heading.format!r}, expected {FORMAT!r}")
-    if heading.format_version.split(".")[0] != VERSION.split(".", maxsplit=1)[0]:
+    if not re.fullmatch(rf"{_MAJOR}\.\d+", heading.format_version):
         raise LcsegError(
             path,
             f"has format version {heading.format_version}, this lcseg reads {VERSION}",

@@ -2,17 +2,20 @@
 
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from lcseg.errors import LcsegError
+from lcseg.records import inspection
 from lcseg.records.config import InspectConfig
 from lcseg.records.inspection import inspect
 from lcseg.records.manifest import read_manifest
-from lcseg.records.shards import file_sha256
+from lcseg.records.shards import file_sha256, read_shard, write_shard
 
 
 @pytest.fixture
@@ -30,6 +33,18 @@ def rewrite(folder: Path, change) -> None:
     document = json.loads(path.read_text())
     change(document)
     path.write_text(json.dumps(document))
+
+
+def rewrite_shard(folder: Path, change) -> None:
+    """Change the records of the first shard, and describe it rightly."""
+    path = folder / "train-00000.tfrecord"
+    examples = [tf.train.Example.FromString(record) for record in read_shard(path)]
+    change(examples)
+    with write_shard(path, "train") as writer:
+        for example in examples:
+            writer.write(example.SerializeToString(deterministic=True))
+    info = vars(writer.info)
+    rewrite(folder, lambda document: document["shards"][0].update(info))
 
 
 def assert_refused(folder: Path, message: str) -> None:
@@ -69,9 +84,54 @@ def test_shares_of_the_classes_are_those_of_the_labelled_pixels(dataset):
 def test_preview_shows_as_many_chips_as_there_are(dataset, tmp_path, n):
     inspect_quietly(dataset, preview=str(tmp_path / "chips.png"), preview_chips=n)
     with Image.open(tmp_path / "chips.png") as picture:
-        # Two chips stand beside each other in a row of 3.2 inches.
-        rows = -(-min(n, 27) // 2)
-        assert picture.height == pytest.approx((3.2 * rows + 0.6) * 110, abs=2)
+        # Two chips stand beside each other in a row of 2.9 inches.
+        total = sum(summary.chips for summary in read_manifest(dataset).splits.values())
+        rows = -(-min(n, total) // 2)
+        assert picture.height == pytest.approx((2.9 * rows + 0.6) * 110, abs=2)
+
+
+def test_preview_names_split_and_scene_of_each_chip(dataset, tmp_path, monkeypatch):
+    titles = []
+    draw = inspection.draw_pairs
+    monkeypatch.setattr(
+        inspection, "draw_pairs", lambda *given: titles.extend(given[0]) or draw(*given)
+    )
+    inspect_quietly(dataset, preview=str(tmp_path / "chips.png"), preview_chips=9)
+    named = [tuple(title.split()) for title in titles]
+    assert len(named) == 9
+    assert {split for split, _ in named} == {"train", "val", "test"}
+    assert {scene for _, scene in named} == {s.key for s in read_manifest(dataset).sources}
+
+
+def test_long_name_is_cut_in_its_middle():
+    name = f"wv_1m_{'x' * 80}_naip-new"
+    short = inspection.shorten(name)
+    assert len(short) <= 48
+    assert (short[:6], short[-8:]) == ("wv_1m_", "naip-new")
+    assert inspection.shorten("scene-1") == "scene-1"
+
+
+def test_data_set_is_read_a_chip_at_a_time(copy):
+    chip_bytes = read_manifest(copy).spec.chip_bytes
+
+    def repeat(examples):
+        examples *= 40
+
+    rewrite_shard(copy, repeat)
+    tracemalloc.start()
+    assert_refused(copy, "splits.train has")  # The manifest was not told: read it again.
+    document = json.loads((copy / "dataset.json").read_text())
+    train, (shard, *_) = document["splits"]["train"], document["shards"]
+    for key in ("class_pixels", "ignored_pixels"):
+        train[key] = (40 * np.array(train[key])).tolist()
+    train["chips"] = shard["records"]
+    (copy / "dataset.json").write_text(json.dumps(document))
+    tracemalloc.reset_peak()
+    inspect_quietly(copy)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert shard["records"] > 400
+    assert peak_bytes < 40 * chip_bytes
 
 
 def test_preview_of_no_chips_is_refused():
@@ -140,7 +200,34 @@ def test_damaged_record_under_a_right_checksum_is_found(copy):
     data[500] ^= 1
     path.write_bytes(data)
     rewrite(copy, lambda document: document["shards"][0].update(sha256=file_sha256(path)))
-    assert_refused(copy, r"train-00000\.tfrecord: is damaged: ")
+    assert_refused(copy, r"train-00000\.tfrecord: is damaged at the record that begins at byte 0; ")
+
+
+def test_shard_that_was_cut_between_two_records_is_found(copy):
+    path = copy / "train-00000.tfrecord"
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    path.write_bytes(path.read_bytes()[: length + 16])
+    assert len(list(read_shard(path))) == 1
+    assert_refused(copy, r"train-00000\.tfrecord: has .* bytes, manifest .*; convert again")
+
+
+def test_histogram_that_is_not_the_labels_is_found_with_its_shard(copy):
+    def change(examples):
+        counts = examples[1].features.feature["histogram"].int64_list.value
+        counts[0], counts[1] = counts[1] + 1, counts[0] - 1
+
+    rewrite_shard(copy, change)
+    assert_refused(copy, r"train-00000\.tfrecord: a record does not fit .*: histogram: is \(")
+
+
+def test_data_set_of_a_newer_minor_version_with_keys_of_its_own_is_whole(copy):
+    def change(examples):
+        for example in examples:
+            example.features.feature["cloud_share"].float_list.value.append(0.5)
+
+    rewrite_shard(copy, change)
+    rewrite(copy, lambda document: document.update(format_version="2.7", mood="good"))
+    assert "sizes, checksums and counts are right" in inspect_quietly(copy)
 
 
 def test_folder_that_is_no_data_set_is_refused(tmp_path):

@@ -63,7 +63,7 @@ def read_array(
 
 
 def _expand(key: str, stream: bytes, size: int) -> bytes:
-    """Expand a zlib stream, which has to end after `size` bytes."""
+    """Expand the zlib stream of a key, which has to end by `size` bytes; no more are made."""
     expander = zlib.decompressobj()
     try:
         # One byte more than allowed: a stream that is longer must not be expanded to its end.
@@ -81,7 +81,7 @@ def _read_bytes(features: Features, key: str) -> bytes:
     values = _find(features, key).bytes_list.value
     if len(values) != 1:
         raise LcsegError(key, f"holds {len(values)} values, expected one")
-    return values[0]  # type: ignore[no-any-return]
+    return bytes(values[0])
 
 
 def _find(features: Features, key: str) -> Any:

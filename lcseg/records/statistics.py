@@ -96,7 +96,7 @@ def _fold(reduce: np.ufunc, pixels: np.ndarray, dtype: type) -> np.ndarray:
     """Reduce pixels [n, C] to [C]; many at a time, or the few bands would break up the loops."""
     n, bands = pixels.shape
     whole = n // _FOLD * _FOLD
-    parts = [pixels[whole:].astype(dtype)]
+    parts: list[np.ndarray] = [pixels[whole:].astype(dtype)]
     if whole:
         wide = pixels[:whole].reshape(-1, _FOLD * bands)
         parts.append(reduce.reduce(wide, axis=0, dtype=dtype).reshape(_FOLD, bands))

@@ -7,7 +7,6 @@ manifest.spec, manifest.class_scheme, manifest.shards_of("train")
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +151,8 @@ def read_manifest(folder: str | Path) -> Manifest:
     heading = read_document(path, _Heading)
     if heading.format != FORMAT:
         raise LcsegError(path, f"format is {heading.format!r}, expected {FORMAT!r}")
-    if not re.fullmatch(rf"{_MAJOR}\.\d+", heading.format_version):
+    major, _, minor = heading.format_version.partition(".")
+    if major != _MAJOR or not minor.isdecimal():
         raise LcsegError(
             path,
             f"has format version {heading.format_version}, this lcseg reads {VERSION}",

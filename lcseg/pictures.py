@@ -74,18 +74,39 @@ def draw_panels(
             axis.set_axis_off()
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=11)
+    _add_legend(figure, scheme, 2 * len(titles))
+    return figure
+
+
+def draw_pairs(
+    titles: Sequence[str],
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    scheme: ClassScheme,
+    columns: int = 2,
+) -> Figure:
+    """Draw pairs of square uint8 [H, W, 3] pictures, each pair side by side under its title."""
+    columns = min(columns, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure = Figure(figsize=(5.4 * columns, 2.9 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, title, (left, right) in zip(axes, titles, pairs, strict=False):
+        gap = np.full((len(left), max(len(left) // 48, 1), 3), 255, np.uint8)
+        axis.imshow(np.concatenate([left, gap, right], axis=1), interpolation="nearest")
+        axis.set_title(title, fontsize=10, loc="left")
+    _add_legend(figure, scheme, 4 * columns)
+    return figure
+
+
+def _add_legend(figure: Figure, scheme: ClassScheme, columns: int) -> None:
     patches = [
         Patch(color=c / 255.0, label=n) for c, n in zip(scheme.palette, scheme.names, strict=True)
     ]
     patches.append(Patch(facecolor="black", label="ignored"))
     figure.legend(
-        handles=patches,
-        loc="outside lower center",
-        ncols=2 * len(titles),
-        frameon=False,
-        fontsize=9,
+        handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )
-    return figure
 
 
 def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:

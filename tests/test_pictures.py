@@ -10,6 +10,7 @@ from lcseg.pictures import (
     Curve,
     draw_confusion,
     draw_curves,
+    draw_pairs,
     draw_panels,
     encode_png,
     figure_png,
@@ -35,6 +36,17 @@ def test_image_and_label_are_drawn_side_by_side_with_a_legend(tmp_path):
     with Image.open(tmp_path / "preview.png") as picture:
         assert picture.width > picture.height > 100
     assert [path.name for path in tmp_path.iterdir()] == ["preview.png"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_each_pair_stands_under_its_title_with_one_legend_for_all(n):
+    black, white = (np.full((32, 32, 3), value, np.uint8) for value in (0, 255))
+    titles = [f"pair {i}" for i in range(n)]
+    figure = draw_pairs(titles, [(black, white)] * n, SCHEME)
+    drawn = [axis for axis in figure.axes if axis.images]
+    assert [axis.get_title(loc="left") for axis in drawn] == titles
+    assert all(axis.images[0].get_array().shape == (32, 65, 3) for axis in drawn)
+    assert legend_texts(figure) == [*SCHEME.names, "ignored"]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])

@@ -19,10 +19,12 @@ def parse_pixels(spec: RecordSpec, record: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 
     Raises:
         tf.errors.InvalidArgumentError: the record does not fit the spec; it names the key.
+        tf.errors.OpError: a value is no zlib stream where the spec says so.
     """
     wanted = {key: tf.io.FixedLenFeature([], tf.string) for key in (keys.IMAGE, keys.LABEL)}
     features = tf.io.parse_single_example(record, wanted)
     if spec.compression == "zlib":
+        # It knows no limit to what a stream expands to; `lcseg inspect` finds those that lie.
         features = {key: tf.io.decode_compressed(x, "ZLIB") for key, x in features.items()}
     return (
         _parse_array(features, keys.IMAGE, spec.image_shape, spec.dtype),

@@ -5,12 +5,13 @@ print(inspect(InspectConfig(data="data", preview="chips.png")))
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from lcseg.errors import LcsegError
-from lcseg.pictures import draw_panels, save_figure, stretch
+from lcseg.pictures import draw_pairs, save_figure, stretch
 from lcseg.progress import Progress
 from lcseg.records.codec import decode_chip
 from lcseg.records.config import InspectConfig
@@ -29,21 +30,20 @@ def inspect(config: InspectConfig) -> str:
     """
     manifest = read_manifest(config.data)
     folder = Path(config.data)
+    total = sum(shard.records for shard in manifest.shards)
+    wanted = _spread(config.preview_chips, total) if config.preview else set()
     counts = {
         split: np.zeros(manifest.class_scheme.n_classes + 1, np.int64) for split in manifest.splits
     }
-    total = sum(shard.records for shard in manifest.shards)
-    shown_every = max(total // max(config.preview_chips, 1), 1)
-    shown: list[Chip] = []
+    shown: list[tuple[str, Chip]] = []
     with Progress("inspect", total, "records", config.quiet) as progress:
         for shard in manifest.shards:
             _check_file(folder, shard)
             before = progress.count
-            for record in read_shard(folder / shard.file):
-                chip = _decode(manifest, record, folder / shard.file)
+            for chip in _read_chips(folder, manifest, shard):
                 counts[shard.split] += count_classes(chip.label_hw, manifest.class_scheme.n_classes)
-                if config.preview and (progress.count % shown_every) == shown_every // 2:
-                    shown.append(chip)
+                if progress.count in wanted:
+                    shown.append((shard.split, chip))
                 progress.advance()
             records = progress.count - before
             if records != shard.records:
@@ -52,29 +52,40 @@ def inspect(config: InspectConfig) -> str:
                 )
     _check_counts(folder, manifest, counts)
     if config.preview:
-        draw_chips(manifest, shown[: config.preview_chips], config.preview)
+        draw_chips(manifest, shown, config.preview)
     return _format(config, manifest)
 
 
-def draw_chips(manifest: Manifest, chips: list[Chip], path: str) -> None:
-    """Draw chips beside their labels."""
+def draw_chips(manifest: Manifest, chips: list[tuple[str, Chip]], path: str) -> None:
+    """Draw chips beside their labels, each under its split and the name of its scene."""
     scheme = manifest.class_scheme
-    rows = [
-        [stretch(chip.image_hwc, np.any(chip.image_hwc, axis=-1)), scheme.colorize(chip.label_hw)]
-        for chip in chips
+    titles = [f"{split}   {shorten(chip.source)}" for split, chip in chips]
+    pairs = [
+        (stretch(chip.image_hwc, np.any(chip.image_hwc, axis=-1)), scheme.colorize(chip.label_hw))
+        for _, chip in chips
     ]
-    half = (len(rows) + 1) // 2
-    blank = np.full_like(rows[0][0], 255)
-    right = rows[half:] + [[blank, blank]] * (2 * half - len(rows))
-    sides = [a + b for a, b in zip(rows[:half], right, strict=True)]
-    save_figure(draw_panels(["image", "label"] * 2, sides, scheme), path)
+    save_figure(draw_pairs(titles, pairs, scheme), path)
 
 
-def _decode(manifest: Manifest, record: bytes, path: Path) -> Chip:
-    try:
-        return decode_chip(manifest.spec, record)
-    except LcsegError as error:
-        raise LcsegError(path, f"a record does not fit the manifest: {error}") from error
+def shorten(name: str, most: int = 48) -> str:
+    """Cut a long name in its middle: scenes of a folder differ at the ends of their names."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def _spread(n: int, total: int) -> set[int]:
+    """Pick n of `total` numbers, from 0, at equal distances; all of them if there are no more."""
+    return {(2 * i + 1) * total // (2 * n) for i in range(n)} if n < total else set(range(total))
+
+
+def _read_chips(folder: Path, manifest: Manifest, shard: ShardInfo) -> Iterator[Chip]:
+    path = folder / shard.file
+    for record in read_shard(path):
+        try:
+            chip = decode_chip(manifest.spec, record)
+        except LcsegError as error:
+            raise LcsegError(path, f"a record does not fit the manifest: {error}") from error
+        yield chip
 
 
 def _check_file(folder: Path, shard: ShardInfo) -> None:

@@ -21,6 +21,7 @@ from lcseg.records.spec import RecordSpec
 FILE = "dataset.json"
 FORMAT = "lcseg-dataset"
 VERSION = "2.0"
+_MAJOR = VERSION.split(".", maxsplit=1)[0]
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,12 @@ class _Heading:
 
 
 def read_manifest(folder: str | Path) -> Manifest:
-    """Read the manifest of a data set; a newer major version is refused."""
+    """Read the manifest of a data set.
+
+    Raises:
+        LcsegError: there is none, it is broken, or its major version is another one. A newer minor
+            version is read; fields that are not known are passed over.
+    """
     path = Path(folder) / FILE
     if not path.exists():
         raise LcsegError(
@@ -146,7 +152,8 @@ def read_manifest(folder: str | Path) -> Manifest:
     heading = read_document(path, _Heading)
     if heading.format != FORMAT:
         raise LcsegError(path, f"format is {heading.format!r}, expected {FORMAT!r}")
-    if heading.format_version.split(".")[0] != VERSION.split(".", maxsplit=1)[0]:
+    major, _, minor = heading.format_version.partition(".")
+    if major != _MAJOR or not minor.isdecimal():
         raise LcsegError(
             path,
             f"has format version {heading.format_version}, this lcseg reads {VERSION}",

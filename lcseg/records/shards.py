@@ -8,11 +8,12 @@ for record in read_shard(path): …
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ FRAME_BYTES = 16
 _LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
 _HEAD_BYTES = _LENGTH.size + _CRC.size
 _MASK_DELTA = 0xA282EAD8
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ShardWriter:
@@ -46,20 +48,27 @@ class ShardWriter:
         length = _LENGTH.pack(len(record))
         head = length + _CRC.pack(_masked_crc32c(length))
         with _writing(self._path):
-            if self._file is None:
-                aside = self._stack.enter_context(replaced(self._path))
-                self._file = self._stack.enter_context(aside.open("wb"))
+            file = self._file or self._open()
             for piece in (head, record, _CRC.pack(_masked_crc32c(record))):
-                self._file.write(piece)
+                file.write(piece)
                 self._sha256.update(piece)
         self._records += 1
         self._bytes += len(record) + FRAME_BYTES
 
+    def _open(self) -> BinaryIO:
+        aside = self._stack.enter_context(replaced(self._path))
+        # Closed by hand: after a failed write, closing fails again and would hide the first error.
+        self._file = aside.open("wb")
+        self._stack.callback(_give_up, self._file)
+        return self._file
+
     def _finish(self) -> None:
+        """Have the disk say that it holds all of it: a full one may tell only here."""
         if self._file is not None:
-            # The disk has to say now whether it holds all of it: a full one may tell only here.
             self._file.flush()
             os.fsync(self._file.fileno())
+            self._file.close()
+            self._stack.close()
             self.info = ShardInfo(
                 self._path.name, self._split, self._records, self._bytes, self._sha256.hexdigest()
             )
@@ -76,29 +85,37 @@ def write_shard(path: Path, split: str) -> Iterator[ShardWriter]:
 
 
 def read_shard(path: str | Path) -> Iterator[bytes]:
-    """Read the records of a shard in order; damage is an LcsegError."""
+    """Read the records of a shard in order, one at a time; damage is an LcsegError.
+
+    An end that was cut off between two records shows only in the manifest's `bytes`.
+    """
     try:
         with Path(path).open("rb") as file:
-            while head := file.read(_HEAD_BYTES):
-                yield _read_record(file, head, path)
+            size = os.fstat(file.fileno()).st_size
+            at = 0
+            while at < size:
+                record = _read_record(file, size - at)
+                if record is None:
+                    problem = f"is damaged at the record that begins at byte {at:,}"
+                    raise LcsegError(path, problem, "convert again")
+                yield record
+                at += len(record) + FRAME_BYTES
     except OSError as error:
         raise LcsegError(path, f"cannot be read: {error.strerror}") from error
 
 
-def _read_record(file: BinaryIO, head: bytes, path: str | Path) -> bytes:
-    at = file.tell() - len(head)
-    length = head[: _LENGTH.size]
-    if len(head) < _HEAD_BYTES or _CRC.unpack_from(head, 8)[0] != _masked_crc32c(length):
-        raise _damage(path, at)
-    size = _LENGTH.unpack(length)[0]
-    record, tail = file.read(size), file.read(_CRC.size)
-    if len(tail) < _CRC.size or _CRC.unpack(tail)[0] != _masked_crc32c(record):
-        raise _damage(path, at)
-    return record
-
-
-def _damage(path: str | Path, at: int) -> LcsegError:
-    return LcsegError(path, f"is damaged at the record that begins at byte {at:,}", "convert again")
+def _read_record(file: BinaryIO, most: int) -> bytes | None:
+    """Read a record that takes `most` bytes with its frame, or fewer; None: it is damaged."""
+    head = file.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES or _CRC.unpack_from(head, 8)[0] != _masked_crc32c(head[:8]):
+        return None
+    (length,) = _LENGTH.unpack_from(head)
+    # A length that goes beyond the file must not take memory.
+    if length + FRAME_BYTES > most:
+        return None
+    record, tail = file.read(length), file.read(_CRC.size)
+    is_whole = len(tail) == _CRC.size and _CRC.unpack(tail)[0] == _masked_crc32c(record)
+    return record if is_whole else None
 
 
 def file_sha256(path: str | Path) -> str:
@@ -113,11 +130,15 @@ def _masked_crc32c(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
+def _give_up(file: BinaryIO) -> None:
+    with suppress(OSError):
+        file.close()
+
+
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LcsegError(
-            path, f"cannot be written: {error.strerror}", "is the disk full?"
-        ) from error
+        fix = "make room on the disk" if error.errno in _FULL else ""
+        raise LcsegError(path, f"cannot be written: {error.strerror}", fix) from error

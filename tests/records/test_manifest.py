@@ -21,11 +21,12 @@ from lcseg.records.spec import RecordSpec
 
 MANIFEST = Manifest(
     format="lcseg-dataset",
-    format_version="1.0",
+    format_version="2.0",
     created_by="tests",
     chip_px=64,
     bands=("red", "nir ä"),
     dtype="uint16",
+    compression="zlib",
     pixel_m=0.1 + 0.2,
     class_scheme=load_scheme("chesapeake-4"),
     statistics=BandStatistics(5, (1 / 3, 2e9), (1e-12, 1.0), (0.0, 2e9), (1.0, 2e9)),
@@ -37,7 +38,9 @@ MANIFEST = Manifest(
         ShardInfo("train-00000.tfrecord", "train", 2, 100, "a" * 64),
         ShardInfo("train-00001.tfrecord", "train", 1, 50, "b" * 64),
     ),
-    sources=(SourceInfo("a", "a.tif", "b.tif", 70, 64, (1, 0, 5, 0, -1, 9), None, 3, 1),),
+    sources=(
+        SourceInfo("a", "a.tif", "b.tif", 70, 64, (1, 0, 5, 0, -1, 9), None, "2023-06-15", 3),
+    ),
     settings={"chip_px": 64, "quiet": False, "val_share": 0.15, "images": "*.tif"},
 )
 
@@ -72,7 +75,7 @@ def test_manifest_is_written_and_read_back(tmp_path):
 
 
 def test_manifest_tells_the_spec_and_the_parts_of_a_split():
-    assert MANIFEST.spec == RecordSpec(64, 2, "uint16")
+    assert MANIFEST.spec == RecordSpec(64, 2, "uint16", 4, "zlib")
     assert MANIFEST.shards_of("train") == MANIFEST.shards
     assert MANIFEST.shards_of("val") == ()
     assert [MANIFEST.chips_of(split) for split in ("train", "val", "test")] == [3, 0, 0]
@@ -103,18 +106,18 @@ def test_folder_without_a_manifest_is_no_data_set(tmp_path):
         read_manifest(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("version", ["2.0", "0.9", "10.0", "", "one"])
+@pytest.mark.parametrize("version", ["1.0", "3.0", "20.0", "0.9", "2", "2.", "v2.0", "", "one"])
 def test_other_major_version_is_refused_even_if_nothing_else_can_be_read(altered, version):
     folder = altered(format_version=version, bands=7, shards="moved elsewhere")
     with pytest.raises(
-        LcsegError, match=f"has format version {version}, this lcseg reads 1.0; use"
+        LcsegError, match=f"has format version {version}, this lcseg reads 2.0; use"
     ):
         read_manifest(folder)
 
 
 def test_newer_minor_version_is_read_and_its_unknown_fields_passed_over(altered):
-    folder = altered(**{"format_version": "1.7", "mood": "good", "shards.0.mood": 1})
-    assert read_manifest(folder) == replace(MANIFEST, format_version="1.7")
+    folder = altered(**{"format_version": "2.7", "mood": "good", "shards.0.mood": 1})
+    assert read_manifest(folder) == replace(MANIFEST, format_version="2.7")
 
 
 def test_document_of_another_format_is_refused(altered):
@@ -130,7 +133,7 @@ def test_document_of_another_format_is_refused(altered):
         ("[]", "the document"),
         ("{}", "format: Field required"),
         ('{"format": "lcseg-dataset"}', "format_version: Field required"),
-        ('{"format": "lcseg-dataset", "format_version": "1.0"}', "created_by: Field required"),
+        ('{"format": "lcseg-dataset", "format_version": "2.0"}', "created_by: Field required"),
     ],
 )
 def test_broken_document_is_refused_with_what_is_wrong(tmp_path, text, message):
@@ -148,6 +151,9 @@ def test_broken_document_is_refused_with_what_is_wrong(tmp_path, text, message):
         ("chip_px", 0, "chips of 0 px"),
         ("bands", [], "with 0 bands"),
         ("dtype", "colour", "dtype is 'colour', expected one of uint8"),
+        ("compression", "gzip", "compression is 'gzip', expected one of none, zlib"),
+        ("compression", None, "compression: Input should be a valid string"),
+        ("sources.0.date", None, r"sources\.0\.date: Input should be a valid string"),
         ("class_scheme.classes", [], "class_scheme: .*0 classes, expected 2 to 254"),
         ("class_scheme.mood", [], "class_scheme.mood: there is no such field"),
         ("shards.1.sha256", None, r"shards\.1\.sha256: Input should be a valid string"),

@@ -15,11 +15,12 @@ CHIP = Chip(
     2,
     (1, 0, 2, 0, -1, 0),
     "EPSG:1",
+    "2023-06-15",
 )
 
 
 def test_spec_gives_the_shape_of_an_image_and_the_bytes_of_a_chip():
-    spec = RecordSpec(chip_px=256, bands=4, dtype="uint16")
+    spec = RecordSpec(chip_px=256, bands=4, dtype="uint16", classes=4)
     assert spec.image_shape == (256, 256, 4)
     assert spec.chip_bytes == 256 * 256 * (4 * 2 + 1)
 
@@ -39,6 +40,7 @@ def test_chips_are_equal_if_every_field_is():
         ("col", 0),
         ("transform", (1, 0, 2, 0, -1, 1)),
         ("crs", ""),
+        ("date", ""),
     ],
 )
 def test_chips_that_differ_in_one_field_are_not_equal(field, value):
@@ -52,10 +54,19 @@ def test_chip_is_not_equal_to_what_is_no_chip():
 @pytest.mark.parametrize("dtype", ["float64", "int32", "uint32", ">u2", "colour"])
 def test_other_pixel_types_are_refused_with_the_valid_ones(dtype):
     with pytest.raises(ValueError, match=f"'{dtype}', expected one of uint8, uint16, int16, float"):
-        RecordSpec(64, 4, dtype)
+        RecordSpec(64, 4, dtype, 4)
 
 
-@pytest.mark.parametrize(("chip_px", "bands"), [(0, 4), (-1, 4), (64, 0)])
-def test_chips_without_pixels_or_bands_are_refused(chip_px, bands):
-    with pytest.raises(ValueError, match=f"chips of {chip_px} px with {bands} bands"):
-        RecordSpec(chip_px, bands, "uint8")
+@pytest.mark.parametrize("compression", ["gzip", "", "ZLIB"])
+def test_other_compressions_are_refused_with_the_valid_ones(compression):
+    with pytest.raises(ValueError, match=f"'{compression}', expected one of none, zlib"):
+        RecordSpec(64, 4, "uint8", 4, compression)
+
+
+@pytest.mark.parametrize(
+    ("chip_px", "bands", "classes"), [(0, 4, 2), (-1, 4, 2), (64, 0, 2), (64, 4, 0)]
+)
+def test_chips_without_pixels_bands_or_classes_are_refused(chip_px, bands, classes):
+    message = f"chips of {chip_px} px with {bands} bands and {classes} classes"
+    with pytest.raises(ValueError, match=message):
+        RecordSpec(chip_px, bands, "uint8", classes)

@@ -1,4 +1,4 @@
-"""Statistics of bands and classes, held against numpy over all pixels at once."""
+"""Statistics of bands and classes, held against numpy in float64 over all pixels at once."""
 
 import functools
 
@@ -100,6 +100,54 @@ def test_extremes_of_integers_do_not_overflow():
     pixels = np.array([[-32768], [32767]], np.int16)
     moments = Moments.empty(1).add(pixels)
     assert (moments.mean[0], moments.std[0]) == (-0.5, 32767.5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 7, 16])
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 66_001])
+def test_any_number_of_pixels_and_bands_gives_the_statistics_of_numpy(dtype, bands, n):
+    random = np.random.default_rng(n)
+    raw = random.bytes(n * bands * np.dtype(dtype).itemsize)
+    pixels = np.frombuffer(raw, dtype).reshape(n, bands)
+    if dtype == "float32":
+        pixels = random.normal(1000, 30, (n, bands)).astype(np.float32)
+    assert_close(Moments.empty(bands).add(pixels), pixels)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_pixels_that_do_not_lie_together_are_counted_alike(dtype):
+    image_hwc = np.random.default_rng(0).integers(0, 127, (60, 70, 5)).astype(dtype)
+    for pixels in (
+        image_hwc[::2, ::3, 1:4].reshape(-1, 3),
+        image_hwc.reshape(-1, 5)[::-1],
+        image_hwc.reshape(-1, 5)[:, ::2],
+        image_hwc[0].T,
+        np.asfortranarray(image_hwc.reshape(-1, 5)),
+    ):
+        assert_close(Moments.empty(pixels.shape[1]).add(pixels), pixels)
+
+
+@pytest.mark.parametrize("values", [(0, 255), (254, 255)])
+def test_greatest_bytes_do_not_overflow_in_a_whole_scene_of_34_million_pixels(values):
+    n = 2**25 + 300
+    pixels = np.tile(np.array(values, np.uint8), n // len(values))[:, None]
+    moments = Moments.empty(1).add(pixels)
+    counts = [n // len(values)] * len(values)
+    mean = sum(v * c for v, c in zip(values, counts, strict=True)) / n
+    variance = sum((v - mean) ** 2 * c for v, c in zip(values, counts, strict=True)) / n
+    assert moments.count == n
+    assert moments.mean[0] == pytest.approx(mean, rel=1e-14)
+    assert moments.std[0] == pytest.approx(variance**0.5, rel=1e-12)
+
+
+def test_sums_of_bytes_are_exact():
+    pixels = np.random.default_rng(0).integers(0, 256, (256 * 256 + 17, 3)).astype(np.uint8)
+    moments = Moments.empty(3).add(pixels)
+    n = len(pixels)
+    for band, values in enumerate(pixels.T.tolist()):
+        total, squares = sum(values), sum(value**2 for value in values)
+        assert moments.mean[band] == total / n
+        assert moments.deviation[band] == (n * squares - total**2) / n
 
 
 def test_adding_leaves_the_moments_that_it_started_from():

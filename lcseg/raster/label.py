@@ -19,8 +19,9 @@ from rasterio.enums import ColorInterp, MaskFlags
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.errors import LcsegError, UnknownCodesError
 from lcseg.raster.alignment import Alignment
+from lcseg.raster.dataset import grid_of, open_raster, read_bands, read_mask
 from lcseg.raster.grid import Grid, Window, cover
-from lcseg.raster.source import grid_of, open_raster, read_bands, read_mask, require_crs
+from lcseg.raster.source import require_crs
 
 _CLEAR = -1
 _COUNT_BLOCK_PX = 1024
@@ -115,7 +116,7 @@ class LabelSource:
         bands_chw = read_bands(self._dataset, self._indexes, window, self.path)
         missing_hw = np.zeros(bands_chw.shape[1:], bool)
         if self._has_mask:
-            missing_hw |= ~read_mask(self._dataset, self._indexes[0], window, self.path)
+            missing_hw |= ~read_mask(self._dataset, self._indexes[:1], window, self.path)
         nodata = self._dataset.nodatavals[self._indexes[0] - 1]
         if nodata is not None:
             missing_hw |= (bands_chw == nodata).all(axis=0)

@@ -66,6 +66,20 @@ def test_window_that_overhangs_any_side_is_zero_and_invalid_there(
     np.testing.assert_array_equal(valid_hw, expected[..., 0] > 0)
 
 
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+@pytest.mark.parametrize("window", [Window(3, 4, 20, 30), Window(-2, 33, 60, 30)])
+def test_pixels_are_contiguous_whatever_the_layout_of_the_file(make_raster, interleave, window):
+    values = noise(40, 50, 4, "uint16")
+    with open_image(make_raster("scene.tif", values, interleave=interleave)) as image:
+        image_hwc, valid_hw = image.read(window)
+    assert image_hwc.flags.c_contiguous
+    assert valid_hw.flags.c_contiguous
+    padded = np.pad(values, ((60, 60), (60, 60), (0, 0)))
+    rows, cols = Window(window.row + 60, window.col + 60, window.height, window.width).slices
+    np.testing.assert_array_equal(image_hwc, padded[rows, cols])
+    np.testing.assert_array_equal(valid_hw, padded[rows, cols, 0] > 0)
+
+
 def test_integer_pixel_is_missing_only_where_all_bands_are_nodata(make_raster):
     values = np.full((2, 2, 3), 7, "uint8")
     values[0, 0], values[0, 1, :2] = 9, 9
@@ -104,16 +118,72 @@ def test_nodata_that_the_type_cannot_hold_masks_nothing(make_raster):
     assert read_all(str(vrt))[1].all()
 
 
-def test_nodata_of_one_band_alone_masks_no_integer_pixel(make_raster):
-    path = make_raster("scene.tif", np.zeros((4, 4, 2), "uint8"))
-    vrt = Path(path).with_suffix(".vrt")
+VRT = """<VRTDataset rasterXSize="8" rasterYSize="6"><SRS>EPSG:26918</SRS>
+<GeoTransform>400000, 1, 0, 4300000, 0, -1</GeoTransform>{}</VRTDataset>"""
+VRT_BAND = """<VRTRasterBand dataType="{dtype}" band="{band}">{nodata}<SimpleSource>
+<SourceFilename relativeToVRT="1">{file}</SourceFilename><SourceBand>{band}</SourceBand>
+</SimpleSource>{mask}</VRTRasterBand>"""
+VRT_MASK = """<MaskBand><VRTRasterBand dataType="Byte"><SimpleSource>
+<SourceFilename relativeToVRT="1">mask.tif</SourceFilename><SourceBand>{}</SourceBand>
+</SimpleSource></VRTRasterBand></MaskBand>"""
+
+
+def make_vrt(path: str, nodata: list[float | None], masks: list[int | None] | None = None) -> str:
+    """A VRT of a raster [6, 8, C] in which every band has a nodata value and a mask of its own."""
     with rasterio.open(path) as dataset:
-        rasterio.shutil.copy(dataset, vrt, driver="VRT")
-    nodata = "<NoDataValue>0</NoDataValue><ColorInterp>"
-    vrt.write_text(vrt.read_text().replace("<ColorInterp>", nodata, 1))
-    with rasterio.open(vrt) as dataset:
-        assert dataset.nodatavals == (0, None)
-    assert read_all(str(vrt))[1].all()
+        dtype = "Byte" if dataset.dtypes[0] == "uint8" else "Float32"
+    bands = [
+        VRT_BAND.format(
+            dtype=dtype,
+            band=i,
+            file=Path(path).name,
+            nodata="" if value is None else f"<NoDataValue>{value}</NoDataValue>",
+            mask="" if mask is None else VRT_MASK.format(mask),
+        )
+        for i, (value, mask) in enumerate(
+            zip(nodata, masks or [None] * len(nodata), strict=True), start=1
+        )
+    ]
+    vrt = Path(path).with_suffix(".vrt")
+    vrt.write_text(VRT.format("".join(bands)))
+    return str(vrt)
+
+
+def test_integer_pixel_is_missing_where_all_bands_that_have_a_nodata_value_hold_it(make_raster):
+    values = noise(6, 8, 3) % 3
+    path = make_vrt(make_raster("scene.tif", values), [0, None, 2])
+    with rasterio.open(path) as dataset:
+        assert dataset.nodatavals == (0, None, 2)
+    image_hwc, valid_hw = read_all(path)
+    expected_hw = ~((values[..., 0] == 0) & (values[..., 2] == 2))
+    assert 0 < expected_hw.sum() < expected_hw.size
+    np.testing.assert_array_equal(valid_hw, expected_hw)
+    np.testing.assert_array_equal(image_hwc, values * expected_hw[..., None])
+
+
+def test_float_pixel_is_missing_where_any_band_holds_its_own_nodata(make_raster):
+    values = (noise(6, 8, 3) % 3).astype("float32")
+    values[0, 0, 1] = np.nan
+    path = make_vrt(make_raster("scene.tif", values), [0, None, "nan"])
+    with rasterio.open(path) as dataset:
+        assert np.isnan(dataset.nodatavals[2])
+    _, valid_hw = read_all(path)
+    np.testing.assert_array_equal(valid_hw, (values[..., 0] != 0) & ~np.isnan(values[..., 1]))
+
+
+@pytest.mark.parametrize("nodata", [None, 250])
+def test_masks_of_single_bands_say_what_is_missing(make_raster, nodata):
+    values, masks_hwc = noise(6, 8, 3), RANDOM.choice([0, 255], (6, 8, 2)).astype("uint8")
+    values[5, 7] = 250
+    make_raster("mask.tif", masks_hwc)
+    path = make_vrt(make_raster("scene.tif", values), [nodata] * 3, [1, None, 2])
+    with rasterio.open(path) as dataset:
+        assert dataset.mask_flag_enums[0] == dataset.mask_flag_enums[2] == []
+    expected_hw = (masks_hwc > 0).all(axis=-1)
+    expected_hw[5, 7] &= nodata is None
+    image_hwc, valid_hw = read_all(path)
+    np.testing.assert_array_equal(valid_hw, expected_hw)
+    assert (image_hwc[~valid_hw] == 0).all()
 
 
 def test_internal_mask_says_what_is_missing(make_raster):

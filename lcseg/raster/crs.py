@@ -30,7 +30,12 @@ def crs_name(crs: str) -> str:
 
 def is_same_crs(one: str, other: str) -> bool:
     """Whether two CRSs are the same, however they are spelt."""
-    return one == other or CRS.from_user_input(one) == CRS.from_user_input(other)
+    if one == other:
+        return True
+    try:
+        return CRS.from_user_input(one) == CRS.from_user_input(other)
+    except GDAL_ERRORS:
+        return False
 
 
 def transform_places(

@@ -46,8 +46,8 @@ def bounded_cache(megabytes: int = 256) -> Iterator[None]:
     By default that is 5 % of the machine's memory, so that on a large machine a process grows with
     the scene that it reads until it holds gigabytes of blocks which nobody asks for again.
     """
-    # A plain number below 100,000 counts megabytes.
-    with rasterio.Env(GDAL_CACHEMAX=megabytes):
+    # GDAL takes a small number for megabytes, rasterio always for bytes.
+    with rasterio.Env(GDAL_CACHEMAX=megabytes << 20):
         yield
 
 

@@ -38,6 +38,14 @@ def is_same_crs(one: str, other: str) -> bool:
         return False
 
 
+def is_geographic(crs: str) -> bool:
+    """Whether places in a CRS are longitudes and latitudes."""
+    try:
+        return CRS.from_user_input(crs).is_geographic
+    except GDAL_ERRORS:
+        return False
+
+
 def transform_places(
     from_crs: str, to_crs: str, x: np.ndarray, y: np.ndarray, path: str
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -49,12 +49,12 @@ def measure_fit(alignment: Alignment, samples: tuple[int, int]) -> LabelFit:
     place = np.array([axis[0] for axis in alignment.project(*corner[:, None])])
     shift = per_label @ (np.rint(place) - place)
     shift -= np.rint(shift)  # Of a coarser label the nearest corner may be some pixels away.
-    shift[np.abs(shift) < _SAME_PX] = 0
+    shift[np.abs(shift) < _SAME_PX] = 0.0
     origin = corner - per_label @ place
     return LabelFit(
         _name_sampling(alignment, samples, shift),
-        (round(float(shift[1]), 6), round(float(shift[0]), 6)),
-        (round(float(origin[1]), 6), round(float(origin[0]), 6)),
+        _round(shift),
+        _round(origin),
         _measure_overlap(alignment),
         crs_name(label.crs) if label.crs else "",
         pixel_size_m(label),
@@ -67,6 +67,12 @@ def _name_sampling(alignment: Alignment, samples: tuple[int, int], shift: np.nda
     if alignment.shift is None:
         return "nearest"
     return "shifted" if shift.any() or any(alignment.shift) else "as it is"
+
+
+def _round(place: np.ndarray) -> tuple[float, float]:
+    """(rows, columns) of (columns, rows), to a millionth of a pixel, without a minus before 0."""
+    col, row = (place.round(6) + 0.0).tolist()
+    return row, col
 
 
 def _measure_overlap(alignment: Alignment) -> float:

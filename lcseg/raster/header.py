@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.enums import Interleaving
 
 from lcseg.errors import LcsegError
 
@@ -44,7 +43,7 @@ def require_readable(dataset: rasterio.DatasetReader, path: str) -> None:
         )
     if not dataset.count:
         return
-    pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    pixel_bytes = sum(map(_measure_value, dataset.dtypes))
     raw_bytes = height * width * pixel_bytes
     block_bytes = _measure_block(dataset, pixel_bytes)
     if block_bytes > MAX_BLOCK_BYTES:
@@ -67,19 +66,24 @@ def require_readable(dataset: rasterio.DatasetReader, path: str) -> None:
 
 def _measure_block(dataset: rasterio.DatasetReader, pixel_bytes: int) -> int:
     """Bytes that the largest block takes in memory, of all bands where they are interleaved."""
-    if dataset.interleaving == Interleaving.pixel:
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL":
         return max(rows * cols for rows, cols in dataset.block_shapes) * pixel_bytes
     return max(
-        rows * cols * np.dtype(dtype).itemsize
+        rows * cols * _measure_value(dtype)
         for (rows, cols), dtype in zip(dataset.block_shapes, dataset.dtypes, strict=True)
     )
+
+
+def _measure_value(dtype: str) -> int:
+    """Bytes of one value; numpy has no complex integers, which GDAL has."""
+    return 4 if dtype == "complex_int16" else np.dtype(dtype).itemsize
 
 
 def _is_one_strip(dataset: rasterio.DatasetReader) -> bool:
     """Whether a TIFF is one compressed strip, which GDAL passes off as blocks of one row."""
     return (
         dataset.driver == "GTiff"
-        and dataset.compression is not None
+        and "COMPRESSION" in dataset.tags(ns="IMAGE_STRUCTURE")
         and dataset.height > 1
         and dataset.block_shapes[0] == (1, dataset.width)
         and _tag(dataset, "OFFSET", 0) is not None

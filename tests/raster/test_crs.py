@@ -4,7 +4,7 @@ import pytest
 from rasterio.crs import CRS
 
 from lcseg.errors import LcsegError
-from lcseg.raster.crs import crs_name, is_same_crs, transform_places
+from lcseg.raster.crs import crs_name, is_geographic, is_same_crs, transform_places
 
 
 def test_crs_has_a_name_and_places_in_it_have_places_in_another():
@@ -35,6 +35,11 @@ def test_crs_is_the_same_however_it_is_spelt():
     assert is_same_crs("EPSG:26918", CRS.from_epsg(26918).to_wkt())
     assert not is_same_crs("EPSG:26918", "EPSG:26917")
     assert not is_same_crs("EPSG:26918", "EPSG:999999")
+
+
+def test_only_longitude_and_latitude_are_geographic():
+    found = [is_geographic(crs) for crs in ("EPSG:4326", "EPSG:26918", "EPSG:999999")]
+    assert found == [True, False, False]
 
 
 @pytest.mark.parametrize("crs", ["EPSG:999999", "IAU_2015:49900", "nonsense"])

@@ -82,6 +82,11 @@ def test_fit_of_a_label_in_another_crs_is_that_at_the_scenes_centre():
     assert fit.pixel_m == pytest.approx(9.8, abs=0.1)
 
 
+def test_no_shift_is_written_without_a_minus():
+    fit = fit_of(Affine(1, 0, X + 1e-9, 0, -1, Y - 1e-9))
+    assert str(fit.shift_px) == str(fit.origin_px) == "(0.0, 0.0)"
+
+
 def test_fit_without_a_crs_is_pixel_on_pixel():
     fit = fit_of(Affine(1, 0, 0, 0, -1, 0), 200, 300, None)
     assert (fit.sampling, fit.shift_px, fit.overlap) == ("as it is", (0, 0), 1)

@@ -147,6 +147,12 @@ def test_small_raster_of_one_strip_and_large_one_of_many_are_read(make_raster, t
         assert image.read(Window(0, 0, 2, 9))[0].any(axis=(1, 2)).tolist() == [True, False]
 
 
+def test_complex_integers_which_numpy_lacks_have_a_size_too(tmp_path):
+    path = write_sparse(tmp_path / "radar.tif", 600, 1, dtype="complex_int16", photometric=None)
+    with pytest.raises(LcsegError, match="has pixels of type complex_int16"), open_image(path):
+        pass
+
+
 def test_pixels_without_area_are_refused(make_raster):
     path = make_raster("flat.tif", np.ones((4, 4), "uint8"), transform=(1, 1, 4e5, 1, 1, 4.3e6))
     expected = r"flat\.tif: its pixels have no area: geotransform 1, 1, 400000, 1, 1, 4\.3e\+06"

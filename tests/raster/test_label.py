@@ -354,6 +354,24 @@ def test_internal_mask_of_the_label_is_no_label(make_raster):
     np.testing.assert_array_equal(label_hw, SCHEME.encode(codes_hw))
 
 
+def test_mask_of_the_band_of_codes_alone_is_no_label(make_raster, tmp_path):
+    codes_hw, mask_hw = random_codes(9, 9), np.full((9, 9), 255, "uint8")
+    codes_hw[4, 4], mask_hw[4, 4] = 77, 0
+    make_raster("lc.tif", np.dstack([codes_hw, mask_hw]))
+    source = """<SimpleSource><SourceFilename relativeToVRT="1">lc.tif</SourceFilename>
+    <SourceBand>{}</SourceBand></SimpleSource>"""
+    vrt = tmp_path / "lc.vrt"
+    vrt.write_text(
+        f"""<VRTDataset rasterXSize="9" rasterYSize="9"><SRS>{UTM}</SRS>
+        <GeoTransform>{X}, 1, 0, {Y}, 0, -1</GeoTransform>
+        <VRTRasterBand dataType="Byte" band="1">{source.format(1)}
+        <MaskBand><VRTRasterBand dataType="Byte">{source.format(2)}</VRTRasterBand></MaskBand>
+        </VRTRasterBand></VRTDataset>"""
+    )
+    codes_hw[4, 4] = 0
+    np.testing.assert_array_equal(read_all(str(vrt), grid_of(9, 9)), SCHEME.encode(codes_hw))
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "float32", "float64"])
 def test_codes_of_any_number_type_are_the_same_labels(make_raster, dtype):
     codes_hw = random_codes(9, 9)
@@ -499,7 +517,8 @@ def test_label_beside_its_image_is_refused_with_both_places(make_raster):
     ],
 )
 def test_crs_that_cannot_be_reached_is_named_in_a_short_line(make_raster, crs, name):
-    path = make_raster("lc.tif", random_codes(8, 9), crs=crs)
+    place = (0.001, 0, -77, 0, -0.001, 39)
+    path = make_raster("lc.tif", random_codes(8, 9), crs=crs, transform=place)
     expected = (
         rf"lc\.tif: its CRS {name} cannot be reached from the image's NAD83 / UTM zone 18N; r"
     )
@@ -564,6 +583,56 @@ def test_label_on_the_grid_of_its_image_takes_about_the_time_of_the_image(make_r
         image_s = min(seconds(image.read) for _ in range(5))
         label_s = min(seconds(label.read) for _ in range(5))
     assert label_s < 3 * image_s
+
+
+def test_label_of_an_older_datum_lies_where_that_datum_puts_it(make_raster):
+    """NAD27 lies some 30 m off NAD83 in Maryland: taken for it, a label would be 30 px off."""
+    lon, lat = rasterio.warp.transform(UTM, "EPSG:4267", [X + 50, X + 50], [Y - 50, Y - 150])
+    assert abs(lon[0] - rasterio.warp.transform(UTM, "EPSG:4269", [X + 50], [Y - 50])[0][0]) > 2e-4
+    size_deg = 1e-5
+    codes_hw = np.ones((100, 400), "uint8")
+    codes_hw[:, 200:] = 2
+    place = (size_deg, 0, lon[0] - 200 * size_deg, 0, -size_deg, lat[0] + 20 * size_deg)
+    path = make_raster("lc.tif", codes_hw, crs="EPSG:4267", transform=place)
+    label_hw = read_all(path, grid_of(100, 100))
+    assert (label_hw[40:60, 40:48] == 0).all()
+    assert (label_hw[40:60, 53:60] == 1).all()
+
+
+def test_image_of_mars_and_a_label_on_its_grid_go_together(make_raster):
+    mars = "+proj=eqc +a=3396190 +b=3396190 +units=m"
+    codes_hw = random_codes(20, 20)
+    path = make_raster("lc.tif", codes_hw, crs=mars, transform=(0.5, 0, 7, 0, -0.5, 9))
+    grid = grid_of(10, 20, Affine(0.5, 0, 7, 0, -0.5, 9), mars)
+    np.testing.assert_array_equal(read_all(path, grid), SCHEME.encode(codes_hw[:10]))
+
+
+def test_bigtiff_south_up_and_pixels_that_are_not_square_are_read_where_they_lie(make_raster):
+    codes_hw = random_codes(30, 20)
+    place = (2.0, 0, X, 0, 3.0, Y - 90)
+    path = make_raster("lc.tif", codes_hw, transform=place, BIGTIFF="YES")
+    south_up = grid_of(30, 20, Affine(*place))
+    np.testing.assert_array_equal(read_all(path, south_up), SCHEME.encode(codes_hw))
+    upright = grid_of(30, 20, Affine(2, 0, X, 0, -3, Y))
+    np.testing.assert_array_equal(read_all(path, upright), SCHEME.encode(codes_hw[::-1]))
+    coarse = grid_of(15, 10, Affine(4, 0, X, 0, -6, Y))
+    expected_hw = vote_by_block(SCHEME.encode(codes_hw[::-1]), 2, 2)
+    np.testing.assert_array_equal(read_all(path, coarse), expected_hw)
+
+
+def test_palette_of_a_finer_label_votes_by_colour_and_not_by_index(make_raster):
+    colors = {7: (0xE2, 0xA9, 0x29, 255), 3: (0x84, 0x29, 0xF6, 255), 8: (0xE2, 0xA9, 0x29, 255)}
+    index_hw = np.array([[3, 3], [7, 8]] * 4, "uint8")
+    index_hw[2:4] = [[3, 3], [3, 7]]
+    path = make_raster("lc.tif", index_hw, colormap=colors, transform=(0.5, 0, X, 0, -0.5, Y))
+    label_hw = read_all(path, grid_of(4, 1), COLORS)
+    assert label_hw[:, 0].tolist() == [0, 1, 0, 0]
+
+
+def test_missing_codes_of_a_finer_float_label_vote_for_no_label(make_raster):
+    codes_hw = np.array([[1, np.nan, np.nan, np.nan], [1, np.nan, np.nan, 2]], "float32")
+    path = make_raster("lc.tif", codes_hw, transform=(0.5, 0, X, 0, -0.5, Y))
+    assert read_all(path, grid_of(1, 2)).tolist() == [[0, IGNORE]]
 
 
 def test_labels_across_the_antimeridian_are_those_of_their_place(make_raster):

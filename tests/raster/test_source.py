@@ -6,6 +6,8 @@ import rasterio
 import rasterio.shutil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
 
 from lcseg.errors import LcsegError
 from lcseg.raster.grid import Window, cover
@@ -13,6 +15,7 @@ from lcseg.raster.source import open_image, open_raster, require_crs
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
+X, Y = 400_000.0, 4_300_000.0
 NOT_GEOREFERENCED = {"crs": None, "transform": None}
 TILES = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
 RANDOM = np.random.default_rng(0)
@@ -318,6 +321,67 @@ def test_raster_without_crs_is_refused_unless_allowed(make_raster):
             require_crs(path, image.grid, allow_ungeoreferenced=False)
 
 
+def refuse_crs(path: str) -> str:
+    with open_image(path) as image, pytest.raises(LcsegError) as caught:
+        require_crs(path, image.grid, allow_ungeoreferenced=False)
+    return str(caught.value)
+
+
+def test_raster_that_points_or_a_sensor_model_place_is_to_be_warped_first(make_raster):
+    corners = [(0, 0, X, Y), (0, 8, X + 8, Y), (8, 0, X, Y - 8), (8, 8, X + 9, Y - 9)]
+    points = [GroundControlPoint(*corner) for corner in corners]
+    path = make_raster("gcps.tif", noise(8, 8, 3), transform=None, gcps=points)
+    assert refuse_crs(path) == (
+        f"{path}: is placed by ground control points only; warp it to a grid first (gdalwarp)"
+    )
+    path = make_raster("rpcs.tif", noise(8, 8, 3), **NOT_GEOREFERENCED)
+    poly = [1.0] + [0.0] * 19
+    with rasterio.open(path, "r+") as dataset:
+        dataset.rpcs = RPC(0, 1, 40, 1, poly, poly, 4, 4, -77, 1, poly, poly, 4, 4)
+    assert "rpcs.tif: is placed by an RPC model only; warp it to a grid first" in refuse_crs(path)
+    with open_image(path) as image:
+        require_crs(path, image.grid, allow_ungeoreferenced=True)
+
+
+def test_crs_without_a_geotransform_is_no_place(make_raster):
+    path = make_raster("scene.tif", noise(8, 8, 3), transform=None)
+    assert "scene.tif: has a CRS but no geotransform; give it one" in refuse_crs(path)
+
+
+def test_metres_that_are_passed_off_as_degrees_are_refused(make_raster):
+    path = make_raster("scene.tif", noise(8, 8, 3), crs="EPSG:4326")
+    assert refuse_crs(path) == (
+        f"{path}: spans y 4.29999e+06 to 4.3e+06, which are no degrees, but its CRS is WGS 84; "
+        "give it the CRS that it has (gdal_edit.py -a_srs)"
+    )
+    world = make_raster(
+        "world.tif", noise(19, 37, 1), crs="EPSG:4326", transform=(10, 0, -5, 0, -10, 95)
+    )
+    with open_image(world) as image:
+        require_crs(world, image.grid, allow_ungeoreferenced=False)
+
+
+@pytest.mark.parametrize(
+    ("told", "date"),
+    [
+        ("2018-07-05 17:29:51", "2018-07-05T17:29:51"),
+        ("2018-07-05T17:29:51Z", "2018-07-05T17:29:51+00:00"),
+        ("2018-07-05", "2018-07-05"),
+        ("last summer", ""),
+    ],
+)
+def test_date_is_when_the_image_was_taken(make_raster, told, date):
+    path = make_raster("scene.tif", noise(8, 8, 3))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(TIFFTAG_DATETIME="2020:01:01 00:00:00")
+    with open_image(path) as image:
+        assert image.date == ""
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(ns="IMAGERY", ACQUISITIONDATETIME=told)
+    with open_image(path) as image:
+        assert image.date == date
+
+
 def test_png_is_read_as_it_is(make_raster):
     values = noise(30, 20, 3)
     path = make_raster("scene.png", values, driver="PNG", **NOT_GEOREFERENCED)
@@ -361,6 +425,9 @@ def test_odd_tiffs_work_or_are_refused_in_one_line(real_data):
         assert "\n" not in text, name
     refused = {name for name, text in outcomes.items() if text}
     assert {"html_error_page.tif", "zero_bytes.tif", "naip_truncated_half.tif"} <= refused
+    assert "has no coordinate reference system" in outcomes["naip_no_crs.tif"]
+    assert "placed by ground control points only" in outcomes["cog_gcps_ovr.tif"]
+    assert "no degrees, but its CRS is WGS 84" in outcomes["naip_wrong_crs_4326.tif"]
     assert len(refused) < len(outcomes) / 3
 
 
@@ -368,6 +435,7 @@ def open_or_refuse(path: str) -> str:
     """Read an image as a whole; the text of the error, if any."""
     try:
         with open_image(path) as image:
+            require_crs(path, image.grid, allow_ungeoreferenced=False)
             for window in cover(image.grid.height, image.grid.width, 256):
                 image_hwc, valid_hw = image.read(window)
                 assert image_hwc.dtype == image.dtype

@@ -1,8 +1,9 @@
-"""Where the pixels of an image lie in its label raster.
+"""Where the pixels of one grid lie in another, as those of an image in its label raster.
 
 alignment = Alignment(image.grid, label_grid, "lc.tif")
 alignment.shift                                # (rows, columns), if that is all
 rows_hw, cols_hw = alignment.locate(window)    # else every pixel by itself
+cols, rows = alignment.project(cols, rows)     # any places, float
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import rasterio.warp
-from rasterio.crs import CRS
 
 from lcseg.errors import LcsegError
-from lcseg.raster.grid import GDAL_ERRORS, Grid, Window
+from lcseg.raster.crs import crs_name, is_same_crs, transform_places
+from lcseg.raster.grid import Grid, Window
 
 _KNOT_PX = 16
 _PAST_CENTER = 1e-6
@@ -31,6 +31,24 @@ class Alignment:
     label: Grid  # Of the label raster.
     path: str  # Of the label raster, for errors.
 
+    def project(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(columns, rows) in the label raster of (columns, rows) in the image, all finite.
+
+        Float arrays of any one shape, in pixels from the upper left corner of the first pixel,
+        whose centre is (0.5, 0.5); they need not lie inside. Without a CRS on both, pixel lies on
+        pixel.
+
+        Raises:
+            LcsegError: PROJ knows no way between the CRSs, or none for one of the places.
+        """
+        if self.image.crs is None or self.label.crs is None:
+            return cols, rows
+        x, y = self.image.affine @ (cols, rows)
+        if not self._is_same_crs:
+            x, y = transform_places(self.image.crs, self.label.crs, x, y, self.path)
+        own_cols, own_rows = ~self.label.affine @ (x, y)
+        return own_cols, own_rows
+
     @cached_property
     def shift(self) -> tuple[int, int] | None:
         """(rows, columns) from the image's pixels to the label's; None: not a mere shift."""
@@ -43,6 +61,21 @@ class Alignment:
             return None
         row, col = (math.floor(shift.min() + 0.5 + _PAST_CENTER) for shift in shifts)
         return row, col
+
+    @cached_property
+    def jacobian(self) -> np.ndarray:
+        """Label pixels per image pixel, float [2, 2]: d(column, row) / d(column, row).
+
+        The median over places about the scene's centre: at one of them, longitude may jump.
+        """
+        at_cols, at_rows = (
+            size * np.linspace(0.25, 0.75, 5) for size in (self.image.width, self.image.height)
+        )
+        cols, rows = np.meshgrid(at_cols, at_rows)
+        step = np.array([-0.5, 0.5])[:, None, None]
+        along = [self.project(cols + step, rows + 0 * step), self.project(cols, rows + step)]
+        slopes = [[np.median(axis[1] - axis[0]) for axis in places] for places in along]
+        return np.array(slopes).T
 
     def locate(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the label raster at the centres of a window's pixels, int [H, W].
@@ -106,19 +139,7 @@ class Alignment:
     def _is_same_crs(self) -> bool:
         """Whether the CRSs are the same; one that is missing is taken to be the other."""
         image, label = self.image.crs, self.label.crs
-        if image is None or label is None or image == label:
-            return True
-        return CRS.from_user_input(image) == CRS.from_user_input(label)
-
-    def project(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(column, row) in the label raster of (column, row) in the image, as float."""
-        if self.image.crs is None or self.label.crs is None:
-            return cols, rows
-        x, y = self.image.affine @ (cols, rows)
-        if not self._is_same_crs:
-            x, y = _transform(self.image.crs, self.label.crs, x, y, self.path)
-        own_cols, own_rows = ~self.label.affine @ (x, y)
-        return own_cols, own_rows
+        return image is None or label is None or is_same_crs(image, label)
 
 
 def _interpolation(at: np.ndarray, knots: np.ndarray) -> np.ndarray:
@@ -131,33 +152,7 @@ def _interpolation(at: np.ndarray, knots: np.ndarray) -> np.ndarray:
     )
 
 
-def _transform(
-    from_crs: str, to_crs: str, x: np.ndarray, y: np.ndarray, path: str
-) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        moved = rasterio.warp.transform(from_crs, to_crs, x.ravel(), y.ravel())
-    except GDAL_ERRORS as error:
-        raise LcsegError(
-            path,
-            f"its CRS {_name_crs(to_crs)} cannot be reached from the image's {_name_crs(from_crs)}",
-            "reproject it to the image's CRS (gdalwarp)",
-        ) from error
-    new_x, new_y = (np.array(values).reshape(x.shape) for values in moved)
-    if not (np.isfinite(new_x).all() and np.isfinite(new_y).all()):
-        raise LcsegError(
-            path,
-            f"its CRS {_name_crs(to_crs)} does not reach everywhere that the image lies",
-            "reproject it to the image's CRS (gdalwarp)",
-        )
-    return new_x, new_y
-
-
 def _span(grid: Grid) -> str:
     left, bottom, right, top = grid.bounds()
-    name = _name_crs(grid.crs or "")
+    name = crs_name(grid.crs or "")
     return f"x {left:.6g} to {right:.6g}, y {bottom:.6g} to {top:.6g} in {name}"
-
-
-def _name_crs(crs: str) -> str:
-    """The name in a WKT, which is its first quoted text; anything else as it is."""
-    return crs.split('"')[1] if '"' in crs else crs

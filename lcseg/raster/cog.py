@@ -23,8 +23,8 @@ from rasterio.transform import Affine
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.documents import replaced
 from lcseg.errors import LcsegError
+from lcseg.raster.dataset import open_raster, to_rasterio
 from lcseg.raster.grid import GDAL_ERRORS, Grid, Window, cover
-from lcseg.raster.source import open_raster, to_rasterio
 
 BLOCK_PX = 512
 _COMPARE_PX = 2048

@@ -21,10 +21,11 @@ import numpy as np
 from lcseg import __version__
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.documents import format_document
+from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Window
 from lcseg.raster.label import open_label
 from lcseg.raster.pairing import SPLITS
-from lcseg.raster.source import bounded_cache, open_image
+from lcseg.raster.source import open_image
 from lcseg.records.codec import encode_chip
 from lcseg.records.layout import Layout
 from lcseg.records.manifest import ShardInfo

@@ -6,6 +6,8 @@ import rasterio
 import rasterio.shutil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
 
 from lcseg.errors import LcsegError
 from lcseg.raster.grid import Window, cover
@@ -13,6 +15,7 @@ from lcseg.raster.source import open_image, open_raster, require_crs
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
+X, Y = 400_000.0, 4_300_000.0
 NOT_GEOREFERENCED = {"crs": None, "transform": None}
 TILES = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
 RANDOM = np.random.default_rng(0)
@@ -66,6 +69,20 @@ def test_window_that_overhangs_any_side_is_zero_and_invalid_there(
     np.testing.assert_array_equal(valid_hw, expected[..., 0] > 0)
 
 
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+@pytest.mark.parametrize("window", [Window(3, 4, 20, 30), Window(-2, 33, 60, 30)])
+def test_pixels_are_contiguous_whatever_the_layout_of_the_file(make_raster, interleave, window):
+    values = noise(40, 50, 4, "uint16")
+    with open_image(make_raster("scene.tif", values, interleave=interleave)) as image:
+        image_hwc, valid_hw = image.read(window)
+    assert image_hwc.flags.c_contiguous
+    assert valid_hw.flags.c_contiguous
+    padded = np.pad(values, ((60, 60), (60, 60), (0, 0)))
+    rows, cols = Window(window.row + 60, window.col + 60, window.height, window.width).slices
+    np.testing.assert_array_equal(image_hwc, padded[rows, cols])
+    np.testing.assert_array_equal(valid_hw, padded[rows, cols, 0] > 0)
+
+
 def test_integer_pixel_is_missing_only_where_all_bands_are_nodata(make_raster):
     values = np.full((2, 2, 3), 7, "uint8")
     values[0, 0], values[0, 1, :2] = 9, 9
@@ -104,16 +121,72 @@ def test_nodata_that_the_type_cannot_hold_masks_nothing(make_raster):
     assert read_all(str(vrt))[1].all()
 
 
-def test_nodata_of_one_band_alone_masks_no_integer_pixel(make_raster):
-    path = make_raster("scene.tif", np.zeros((4, 4, 2), "uint8"))
-    vrt = Path(path).with_suffix(".vrt")
+VRT = """<VRTDataset rasterXSize="8" rasterYSize="6"><SRS>EPSG:26918</SRS>
+<GeoTransform>400000, 1, 0, 4300000, 0, -1</GeoTransform>{}</VRTDataset>"""
+VRT_BAND = """<VRTRasterBand dataType="{dtype}" band="{band}">{nodata}<SimpleSource>
+<SourceFilename relativeToVRT="1">{file}</SourceFilename><SourceBand>{band}</SourceBand>
+</SimpleSource>{mask}</VRTRasterBand>"""
+VRT_MASK = """<MaskBand><VRTRasterBand dataType="Byte"><SimpleSource>
+<SourceFilename relativeToVRT="1">mask.tif</SourceFilename><SourceBand>{}</SourceBand>
+</SimpleSource></VRTRasterBand></MaskBand>"""
+
+
+def make_vrt(path: str, nodata: list[float | None], masks: list[int | None] | None = None) -> str:
+    """A VRT of a raster [6, 8, C] in which every band has a nodata value and a mask of its own."""
     with rasterio.open(path) as dataset:
-        rasterio.shutil.copy(dataset, vrt, driver="VRT")
-    nodata = "<NoDataValue>0</NoDataValue><ColorInterp>"
-    vrt.write_text(vrt.read_text().replace("<ColorInterp>", nodata, 1))
-    with rasterio.open(vrt) as dataset:
-        assert dataset.nodatavals == (0, None)
-    assert read_all(str(vrt))[1].all()
+        dtype = "Byte" if dataset.dtypes[0] == "uint8" else "Float32"
+    bands = [
+        VRT_BAND.format(
+            dtype=dtype,
+            band=i,
+            file=Path(path).name,
+            nodata="" if value is None else f"<NoDataValue>{value}</NoDataValue>",
+            mask="" if mask is None else VRT_MASK.format(mask),
+        )
+        for i, (value, mask) in enumerate(
+            zip(nodata, masks or [None] * len(nodata), strict=True), start=1
+        )
+    ]
+    vrt = Path(path).with_suffix(".vrt")
+    vrt.write_text(VRT.format("".join(bands)))
+    return str(vrt)
+
+
+def test_integer_pixel_is_missing_where_all_bands_that_have_a_nodata_value_hold_it(make_raster):
+    values = noise(6, 8, 3) % 3
+    path = make_vrt(make_raster("scene.tif", values), [0, None, 2])
+    with rasterio.open(path) as dataset:
+        assert dataset.nodatavals == (0, None, 2)
+    image_hwc, valid_hw = read_all(path)
+    expected_hw = ~((values[..., 0] == 0) & (values[..., 2] == 2))
+    assert 0 < expected_hw.sum() < expected_hw.size
+    np.testing.assert_array_equal(valid_hw, expected_hw)
+    np.testing.assert_array_equal(image_hwc, values * expected_hw[..., None])
+
+
+def test_float_pixel_is_missing_where_any_band_holds_its_own_nodata(make_raster):
+    values = (noise(6, 8, 3) % 3).astype("float32")
+    values[0, 0, 1] = np.nan
+    path = make_vrt(make_raster("scene.tif", values), [0, None, "nan"])
+    with rasterio.open(path) as dataset:
+        assert np.isnan(dataset.nodatavals[2])
+    _, valid_hw = read_all(path)
+    np.testing.assert_array_equal(valid_hw, (values[..., 0] != 0) & ~np.isnan(values[..., 1]))
+
+
+@pytest.mark.parametrize("nodata", [None, 250])
+def test_masks_of_single_bands_say_what_is_missing(make_raster, nodata):
+    values, masks_hwc = noise(6, 8, 3), RANDOM.choice([0, 255], (6, 8, 2)).astype("uint8")
+    values[5, 7] = 250
+    make_raster("mask.tif", masks_hwc)
+    path = make_vrt(make_raster("scene.tif", values), [nodata] * 3, [1, None, 2])
+    with rasterio.open(path) as dataset:
+        assert dataset.mask_flag_enums[0] == dataset.mask_flag_enums[2] == []
+    expected_hw = (masks_hwc > 0).all(axis=-1)
+    expected_hw[5, 7] &= nodata is None
+    image_hwc, valid_hw = read_all(path)
+    np.testing.assert_array_equal(valid_hw, expected_hw)
+    assert (image_hwc[~valid_hw] == 0).all()
 
 
 def test_internal_mask_says_what_is_missing(make_raster):
@@ -248,6 +321,67 @@ def test_raster_without_crs_is_refused_unless_allowed(make_raster):
             require_crs(path, image.grid, allow_ungeoreferenced=False)
 
 
+def refuse_crs(path: str) -> str:
+    with open_image(path) as image, pytest.raises(LcsegError) as caught:
+        require_crs(path, image.grid, allow_ungeoreferenced=False)
+    return str(caught.value)
+
+
+def test_raster_that_points_or_a_sensor_model_place_is_to_be_warped_first(make_raster):
+    corners = [(0, 0, X, Y), (0, 8, X + 8, Y), (8, 0, X, Y - 8), (8, 8, X + 9, Y - 9)]
+    points = [GroundControlPoint(*corner) for corner in corners]
+    path = make_raster("gcps.tif", noise(8, 8, 3), transform=None, gcps=points)
+    assert refuse_crs(path) == (
+        f"{path}: is placed by ground control points only; warp it to a grid first (gdalwarp)"
+    )
+    path = make_raster("rpcs.tif", noise(8, 8, 3), **NOT_GEOREFERENCED)
+    poly = [1.0] + [0.0] * 19
+    with rasterio.open(path, "r+") as dataset:
+        dataset.rpcs = RPC(0, 1, 40, 1, poly, poly, 4, 4, -77, 1, poly, poly, 4, 4)
+    assert "rpcs.tif: is placed by an RPC model only; warp it to a grid first" in refuse_crs(path)
+    with open_image(path) as image:
+        require_crs(path, image.grid, allow_ungeoreferenced=True)
+
+
+def test_crs_without_a_geotransform_is_no_place(make_raster):
+    path = make_raster("scene.tif", noise(8, 8, 3), transform=None)
+    assert "scene.tif: has a CRS but no geotransform; give it one" in refuse_crs(path)
+
+
+def test_metres_that_are_passed_off_as_degrees_are_refused(make_raster):
+    path = make_raster("scene.tif", noise(8, 8, 3), crs="EPSG:4326")
+    assert refuse_crs(path) == (
+        f"{path}: spans y 4.29999e+06 to 4.3e+06, which are no degrees, but its CRS is WGS 84; "
+        "give it the CRS that it has (gdal_edit.py -a_srs)"
+    )
+    world = make_raster(
+        "world.tif", noise(19, 37, 1), crs="EPSG:4326", transform=(10, 0, -5, 0, -10, 95)
+    )
+    with open_image(world) as image:
+        require_crs(world, image.grid, allow_ungeoreferenced=False)
+
+
+@pytest.mark.parametrize(
+    ("told", "date"),
+    [
+        ("2018-07-05 17:29:51", "2018-07-05T17:29:51"),
+        ("2018-07-05T17:29:51Z", "2018-07-05T17:29:51+00:00"),
+        ("2018-07-05", "2018-07-05"),
+        ("last summer", ""),
+    ],
+)
+def test_date_is_when_the_image_was_taken(make_raster, told, date):
+    path = make_raster("scene.tif", noise(8, 8, 3))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(TIFFTAG_DATETIME="2020:01:01 00:00:00")
+    with open_image(path) as image:
+        assert image.date == ""
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(ns="IMAGERY", ACQUISITIONDATETIME=told)
+    with open_image(path) as image:
+        assert image.date == date
+
+
 def test_png_is_read_as_it_is(make_raster):
     values = noise(30, 20, 3)
     path = make_raster("scene.png", values, driver="PNG", **NOT_GEOREFERENCED)
@@ -291,6 +425,9 @@ def test_odd_tiffs_work_or_are_refused_in_one_line(real_data):
         assert "\n" not in text, name
     refused = {name for name, text in outcomes.items() if text}
     assert {"html_error_page.tif", "zero_bytes.tif", "naip_truncated_half.tif"} <= refused
+    assert "has no coordinate reference system" in outcomes["naip_no_crs.tif"]
+    assert "placed by ground control points only" in outcomes["cog_gcps_ovr.tif"]
+    assert "no degrees, but its CRS is WGS 84" in outcomes["naip_wrong_crs_4326.tif"]
     assert len(refused) < len(outcomes) / 3
 
 
@@ -298,6 +435,7 @@ def open_or_refuse(path: str) -> str:
     """Read an image as a whole; the text of the error, if any."""
     try:
         with open_image(path) as image:
+            require_crs(path, image.grid, allow_ungeoreferenced=False)
             for window in cover(image.grid.height, image.grid.width, 256):
                 image_hwc, valid_hw = image.read(window)
                 assert image_hwc.dtype == image.dtype

@@ -1,0 +1,72 @@
+"""Coordinate reference systems: their names, and places in one as places in another.
+
+crs_name("EPSG:32618")                                       # "WGS 84 / UTM zone 18N"
+x, y = transform_places("EPSG:4326", "EPSG:32618", lon, lat, "lc.tif")
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import rasterio.warp
+from rasterio.crs import CRS
+
+from lcseg.errors import LcsegError
+from lcseg.raster.grid import GDAL_ERRORS
+
+
+def crs_name(crs: str) -> str:
+    """The name that people know a CRS by; what PROJ does not know is returned as it is.
+
+    Args:
+        crs: WKT, "EPSG:n" or anything else that PROJ reads.
+    """
+    try:
+        wkt = CRS.from_user_input(crs).to_wkt()
+    except GDAL_ERRORS:
+        return crs
+    # A WKT begins with its kind and, in quotes, its name.
+    return wkt.split('"')[1] if '"' in wkt else crs
+
+
+def is_same_crs(one: str, other: str) -> bool:
+    """Whether two CRSs are the same, however they are spelt."""
+    if one == other:
+        return True
+    try:
+        return CRS.from_user_input(one) == CRS.from_user_input(other)
+    except GDAL_ERRORS:
+        return False
+
+
+def is_geographic(crs: str) -> bool:
+    """Whether places in a CRS are longitudes and latitudes."""
+    try:
+        return CRS.from_user_input(crs).is_geographic
+    except GDAL_ERRORS:
+        return False
+
+
+def transform_places(
+    from_crs: str, to_crs: str, x: np.ndarray, y: np.ndarray, path: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Project places, float arrays of any shape; what comes back is finite.
+
+    Raises:
+        LcsegError: names `path`, where no way leads from one CRS to the other, or not from there.
+    """
+    try:
+        moved = rasterio.warp.transform(from_crs, to_crs, x.ravel(), y.ravel())
+    except GDAL_ERRORS as error:
+        raise LcsegError(
+            path,
+            f"its CRS {crs_name(to_crs)} cannot be reached from the image's {crs_name(from_crs)}",
+            "reproject it to the image's CRS (gdalwarp)",
+        ) from error
+    new_x, new_y = (np.array(values).reshape(x.shape) for values in moved)
+    if not (np.isfinite(new_x).all() and np.isfinite(new_y).all()):
+        raise LcsegError(
+            path,
+            f"its CRS {crs_name(to_crs)} does not reach everywhere that the image lies",
+            "reproject it to the image's CRS (gdalwarp)",
+        )
+    return new_x, new_y

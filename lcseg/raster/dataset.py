@@ -1,0 +1,134 @@
+"""Open rasters of any kind: opened, placed, and read by windows, with errors that name the file.
+
+with bounded_cache(), open_raster("scene.tif") as dataset:
+    grid = grid_of(dataset)
+    bands_chw = read_bands(dataset, [1, 2], Window(0, 0, 256, 256), "scene.tif")
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.enums import MaskFlags
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window as RasterioWindow
+
+from lcseg.errors import LcsegError
+from lcseg.raster.grid import GDAL_ERRORS, Grid, Window
+from lcseg.raster.header import require_readable
+
+
+@contextmanager
+def open_raster(path: str) -> Iterator[rasterio.DatasetReader]:
+    """Open any raster; what GDAL cannot open or read by windows is an LcsegError."""
+    try:
+        with warnings.catch_warnings():
+            # Missing georeferencing is decided by require_crs, not by a warning.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except GDAL_ERRORS as error:
+        reason = _say_reason(str(error), path)
+        raise LcsegError(path, f"is not a raster that can be opened: {reason}") from error
+    with dataset:
+        require_readable(dataset, path)
+        yield dataset
+
+
+@contextmanager
+def bounded_cache(megabytes: int = 256) -> Iterator[None]:
+    """Bound the memory in which GDAL keeps decoded blocks, of all rasters together.
+
+    By default that is 5 % of the machine's memory, so that on a large machine a process grows with
+    the scene that it reads until it holds gigabytes of blocks which nobody asks for again.
+    """
+    # GDAL takes a small number for megabytes, rasterio always for bytes.
+    with rasterio.Env(GDAL_CACHEMAX=megabytes << 20):
+        yield
+
+
+def source_files(raster: rasterio.DatasetReader | str) -> tuple[str, ...]:
+    """The files that a raster, open or named by its path, is read from.
+
+    Beside the raster itself those are its sidecars (masks, overviews, world files) and the
+    sources of a VRT.
+    """
+    if isinstance(raster, str):
+        with open_raster(raster) as dataset:
+            return source_files(dataset)
+    return tuple(raster.files)
+
+
+def grid_of(dataset: rasterio.DatasetReader) -> Grid:
+    """The pixel grid of an open raster; a CRS without a geotransform places nothing."""
+    is_placed = dataset.crs and not dataset.transform.is_identity
+    crs = dataset.crs.to_string() if is_placed else None
+    return Grid(dataset.height, dataset.width, tuple(dataset.transform)[:6], crs)
+
+
+def read_bands(
+    dataset: rasterio.DatasetReader,
+    indexes: list[int],
+    window: Window,
+    path: str,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Read bands of a window inside of the raster, [C, H, W]; damage is an LcsegError.
+
+    Args:
+        dataset: the open raster.
+        indexes: of the bands, from 1.
+        window: lies wholly inside of the raster.
+        path: of the raster, for errors.
+        out: the array to fill, [C, H, W] of any strides; None: a new one.
+    """
+    try:
+        return dataset.read(indexes, window=to_rasterio(window), out=out)
+    except GDAL_ERRORS as error:
+        raise _damage(path, window) from error
+
+
+def read_mask(
+    dataset: rasterio.DatasetReader, indexes: list[int], window: Window, path: str
+) -> np.ndarray:
+    """Read where the masks of all these bands say that there is data, bool [H, W]."""
+    try:
+        return (dataset.read_masks(indexes, window=to_rasterio(window)) > 0).all(axis=0)
+    except GDAL_ERRORS as error:
+        raise _damage(path, window) from error
+
+
+def find_masks(dataset: rasterio.DatasetReader, indexes: list[int]) -> list[int]:
+    """Those of the bands whose masks say more than nodata values and transparency do.
+
+    A mask of the whole raster needs to be read once only; those of single bands, as VRTs have
+    them, carry no flag at all.
+    """
+    flags = {i: dataset.mask_flag_enums[i - 1] for i in indexes}
+    of_all = [
+        i for i, f in flags.items() if MaskFlags.per_dataset in f and MaskFlags.alpha not in f
+    ]
+    return of_all[:1] + [i for i, f in flags.items() if not f]
+
+
+def to_rasterio(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.col, window.row, window.width, window.height)
+
+
+def _damage(path: str, window: Window) -> LcsegError:
+    return LcsegError(
+        path,
+        f"cannot be read at row {window.row}, column {window.col}",
+        "the file is truncated or damaged; get it anew",
+    )
+
+
+def _say_reason(text: str, path: str) -> str:
+    """What GDAL said, without the path, which it names in several ways and more than once."""
+    for name in (f"'{path}' ", f"{path}:", f"{Path(path).name}:"):
+        text = text.replace(name, "")
+    return text.strip()

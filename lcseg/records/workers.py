@@ -36,6 +36,8 @@ def run_parts(
         workers: how many local processes; 0: one for each core.
         scheduler: address of a Dask cluster, which is then used instead.
     """
+    if not parts:
+        return
     workers = min(workers or len(os.sched_getaffinity(0)), len(parts))
     if workers <= 1 and not scheduler:
         for part in parts:

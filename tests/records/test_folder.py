@@ -91,7 +91,7 @@ def test_what_is_left_after_the_last_rename_is_cleared_away(tmp_path):
 
 def test_claim_ends_with_its_block_and_notices_a_folder_that_went_away(tmp_path):
     with claimed(tmp_path, "data", "--out"):
-        busy = pytest.raises(LcsegError, match="data: is being written .*, or name another --out")
+        busy = pytest.raises(LcsegError, match=r"data: is being written .*, or name another --out")
         with busy, claimed(tmp_path, "data", "--out"):
             pass
     with claimed(tmp_path, "data", "--out"):

@@ -10,6 +10,7 @@ its scenes are compared. Scenes of different sites share no ground.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,10 @@ import shapely
 from rasterio.crs import CRS
 
 from lcseg.raster.alignment import Alignment
-from lcseg.raster.grid import GDAL_ERRORS, Grid, Window
+from lcseg.raster.grid import EQUATOR_RADIUS_M, GDAL_ERRORS, Grid, Window
 
 _EDGE_POINTS = 9
+_WEB_MERCATOR = 3857
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,50 @@ def project(
         rows: float, of the same shape.
     """
     new_cols, new_rows = Alignment(own, other, "--images").project(cols, rows)
-    if other.crs and CRS.from_user_input(other.crs).is_geographic:
-        # Longitude comes round again after 360 degrees: the place nearest to the scene is meant.
-        around = 360 / abs(other.transform[0]) if other.transform[0] else np.inf
-        new_cols = new_cols - around * np.round((new_cols.mean() - other.width / 2) / around)
-    return new_cols, new_rows
+    around = _once_around(other.crs)
+    if not around:
+        return new_cols, new_rows
+    # A place has many coordinates there: those nearest to the scene are meant.
+    a, _, _, d = (~other.affine)[:4]
+    col_period, row_period = a * around, d * around
+    off = (new_cols - other.width / 2) * col_period + (new_rows - other.height / 2) * row_period
+    times = np.round(off / (col_period**2 + row_period**2))
+    return new_cols - times * col_period, new_rows - times * row_period
+
+
+def outline(windows: np.ndarray, own: Grid, other: Grid) -> np.ndarray:
+    """Say where the edges of windows lie in another grid.
+
+    Args:
+        windows: float [n, 4]: row, col, height, width in `own`.
+        own: the grid that they are of.
+        other: the grid that they are wanted in.
+
+    Returns:
+        Points along the four edges of each, float [n, points, 2] of (column, row).
+    """
+    edge = np.linspace(0, 1, _EDGE_POINTS)
+    ones, zeros = np.ones_like(edge), np.zeros_like(edge)
+    across = np.concatenate([edge, ones, edge[::-1], zeros])
+    down = np.concatenate([zeros, edge, ones, edge[::-1]])
+    row, col, height, width = np.asarray(windows, float).T[..., None]
+    return np.stack(project(own, other, col + across * width, row + down * height), axis=-1)
 
 
 def footprint(grid: Grid, frame: Grid) -> shapely.Polygon:
     """The outline of a scene in the pixels of a frame."""
-    edge = np.linspace(0, 1, _EDGE_POINTS)
-    ones, zeros = np.ones_like(edge), np.zeros_like(edge)
-    across = np.concatenate([edge, ones, edge[::-1], zeros]) * grid.width
-    down = np.concatenate([zeros, edge, ones, edge[::-1]]) * grid.height
-    return shapely.Polygon(np.column_stack(project(grid, frame, across, down)))
+    whole = np.array([[0, 0, grid.height, grid.width]])
+    return shapely.Polygon(outline(whole, grid, frame)[0])
+
+
+def _once_around(crs: str | None) -> float:
+    """After how much the x of a CRS comes to the same place again; 0: never."""
+    if crs is None:
+        return 0.0
+    known = CRS.from_user_input(crs)
+    if known.is_geographic:
+        return 360.0
+    return 2 * math.pi * EQUATOR_RADIUS_M if known.to_epsg() == _WEB_MERCATOR else 0.0
 
 
 def _locate(grid: Grid, margin_px: int) -> tuple[str, tuple[float, float, float, float]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +46,6 @@ def convert(config: ConvertConfig) -> Manifest:
     with open_workspace(Path(config.out)) as space:
         outcomes = _finish_parts(plan, space)
         manifest = _describe(plan, outcomes)
-        listed = {shard.file for shard in manifest.shards}
-        for path in space.folder.iterdir():
-            if path.name not in listed:
-                path.unlink()
         report = make_report(plan, outcomes)
         write_report(report, draw_ground(plan, outcomes), space.folder)
         manifests.write_manifest(space.folder, manifest)
@@ -75,18 +71,36 @@ def _warn(report: ConversionReport) -> None:
 
 def _finish_parts(plan: Plan, space: Workspace) -> list[PartOutcome]:
     """Do the parts that an earlier start has not done; returns the outcomes of all, in order."""
-    done = {}
-    for part in plan.parts:
-        path = _note_path(space, part)
-        if path.exists():
-            outcome = read_document(path, PartOutcome)
-            if outcome.digest == part.digest:
-                done[part.number] = outcome
+    found = {part.number: _find_outcome(space, part) for part in plan.parts}
+    done = {number: outcome for number, outcome in found.items() if outcome}
     if done:
         _LOG.info("%d of %d parts were done by an earlier start", len(done), len(plan.parts))
-    rest = [part for part in plan.parts if part.number not in done]
-    done |= _collect(plan, rest, space)
+    _sweep(space, done)
+    done |= _collect(plan, [part for part in plan.parts if part.number not in done], space)
+    _sweep(space, done)
     return [done[part.number] for part in plan.parts]
+
+
+def _find_outcome(space: Workspace, part: Part) -> PartOutcome | None:
+    """What an earlier start has noted of a part, if the part and its shards are as they were."""
+    try:
+        outcome = read_document(_note_path(space, part.number), PartOutcome)
+    except LcsegError:
+        # Not there, or half written when the power went: the part is done again.
+        return None
+    paths = [(space.folder / shard.file, shard.bytes) for shard in outcome.shards]
+    is_whole = all(path.exists() and path.stat().st_size == size for path, size in paths)
+    return outcome if is_whole and outcome.digest == part.digest else None
+
+
+def _sweep(space: Workspace, done: Mapping[int, PartOutcome]) -> None:
+    """Remove what does not belong to the parts that are done."""
+    shards = {shard.file for outcome in done.values() for shard in outcome.shards}
+    notes = {_note_path(space, number).name for number in done}
+    for folder, names in ((space.folder, shards), (space.progress, notes)):
+        for path in folder.iterdir():
+            if path.name not in names:
+                path.unlink()
 
 
 def _collect(plan: Plan, parts: Sequence[Part], space: Workspace | None) -> dict[int, PartOutcome]:
@@ -100,14 +114,14 @@ def _collect(plan: Plan, parts: Sequence[Part], space: Workspace | None) -> dict
     with Progress(name, total, "chips", config.quiet, before) as progress:
         for part, outcome in run_parts(parts, folder, config.workers, config.scheduler):
             if space:
-                write_document(_note_path(space, part), outcome)
+                write_document(_note_path(space, part.number), outcome)
             outcomes[part.number] = outcome
             progress.advance(part.chips)
     return outcomes
 
 
-def _note_path(space: Workspace, part: Part) -> Path:
-    return space.progress / f"part-{part.number:05d}.json"
+def _note_path(space: Workspace, number: int) -> Path:
+    return space.progress / f"part-{number:05d}.json"
 
 
 def _describe(plan: Plan, outcomes: Sequence[PartOutcome]) -> Manifest:

@@ -43,13 +43,17 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
     """
     aside = out.with_name(f".{out.name}.partial")
     space = Workspace(aside / out.name, aside / "progress")
+    taken = LcsegError(out, "exists already", "name another --out, or remove it first")
     if out.exists():
         if aside.exists() and not space.folder.exists():
             shutil.rmtree(aside, ignore_errors=True)
-        raise LcsegError(out, "exists already", "name another --out, or remove it first")
+        raise taken
     aside.mkdir(parents=True, exist_ok=True)
     with claimed(aside, out, "--out"):
         try:
+            # The one who held it may have ended just now, and done all of it.
+            if out.exists():
+                raise taken
             space.progress.mkdir(exist_ok=True)
             if not space.has_progress:
                 shutil.rmtree(space.folder, ignore_errors=True)

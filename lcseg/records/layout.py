@@ -20,7 +20,7 @@ import shapely
 
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.pairing import SPLITS
-from lcseg.raster.site import Site, find_sites, footprint, join, project
+from lcseg.raster.site import Site, find_sites, footprint, join, outline
 from lcseg.records.config import ConvertConfig
 from lcseg.records.splits import assign_splits
 from lcseg.records.squares import divide
@@ -149,7 +149,10 @@ def _lay_chips(
         stride_px = (config.stride_px if split == "train" else 0) or config.chip_px
         windows.append(_cover(plot.window, config.chip_px, stride_px))
         splits += [SPLITS.index(split)] * len(windows[-1])
-    return Layout(np.concatenate(windows), np.array(splits, np.uint8), windows[0])
+    chips = np.concatenate(windows)
+    # Along the rows of the scene, as most rasters are stored, and not square by square.
+    order = np.lexsort((chips[:, 1], chips[:, 0]))
+    return Layout(chips[order], np.array(splits, np.uint8)[order], windows[0])
 
 
 def _cover(plot: Window, chip_px: int, stride_px: int) -> np.ndarray:
@@ -165,8 +168,9 @@ def _cover(plot: Window, chip_px: int, stride_px: int) -> np.ndarray:
 
 def _steps(size: int, chip_px: int, stride_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Where chips begin along a side, and how far each reaches."""
-    beyond = size - chip_px - chip_px * _SLIVER
-    starts = np.arange(max(int(np.ceil(beyond / stride_px)), 0) + 1) * stride_px
+    sliver_px = chip_px * _SLIVER
+    beyond = int(np.ceil((size - chip_px - sliver_px) / stride_px))
+    starts = np.arange(max(beyond, 0) + 1 if size > sliver_px else 0) * stride_px
     return starts, np.minimum(chip_px, size - starts)
 
 
@@ -197,19 +201,11 @@ def _give_way(
     layout: Layout, grid: Grid, frame: Grid, claims: list[tuple[int, shapely.Polygon]]
 ) -> Layout:
     """Give up the chips that touch ground which another split claims."""
-    if not claims:
+    if not claims or not len(layout.windows):
         return layout
-    chips = _outline(layout.windows, grid, frame)
+    chips = shapely.polygons(outline(layout.windows, grid, frame))
     is_refused = np.zeros(len(chips), bool)
     for split, claim in claims:
         is_refused |= shapely.intersects(chips, claim) & (layout.splits != split)
     kept = layout.windows[~is_refused], layout.splits[~is_refused]
     return Layout(*kept, layout.windows[is_refused])
-
-
-def _outline(windows: np.ndarray, grid: Grid, frame: Grid) -> np.ndarray:
-    """The outlines of windows of a scene in the pixels of a frame, polygons [n]."""
-    rows, cols, heights, widths = windows.T.astype(float)
-    corner_rows = np.stack([rows, rows, rows + heights, rows + heights], axis=1)
-    corner_cols = np.stack([cols, cols + widths, cols + widths, cols], axis=1)
-    return shapely.polygons(np.stack(project(grid, frame, corner_cols, corner_rows), axis=-1))

@@ -22,7 +22,7 @@ from lcseg import __version__
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.documents import format_document
 from lcseg.raster.dataset import bounded_cache
-from lcseg.raster.grid import Window
+from lcseg.raster.grid import Grid, Window
 from lcseg.raster.label import open_label
 from lcseg.raster.pairing import SPLITS
 from lcseg.raster.source import open_image
@@ -60,6 +60,7 @@ class Piece:
     image: str  # Absolute path of the image raster.
     label: str  # Absolute path of the label raster.
     date: str  # When the image was taken.
+    grid: Grid  # Of the image.
     files: tuple[tuple[str, int, int], ...]  # Path, size and time of change of what is read.
     windows: tuple[tuple[int, int, int, int], ...]  # Row, col, height, width.
     splits: tuple[int, ...]  # Indices into SPLITS.
@@ -154,6 +155,7 @@ def _make_piece(index: int, scene: Scene, layout: Layout, chips: slice) -> Piece
         _absolute(scene.pair.image),
         _absolute(scene.pair.label),
         scene.date,
+        scene.grid,
         scene.files,
         tuple(map(tuple, layout.windows[chips].tolist())),
         tuple(layout.splits[chips].tolist()),

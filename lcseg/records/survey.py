@@ -18,6 +18,10 @@ from lcseg.raster.pairing import Pair
 from lcseg.raster.source import bands_agree, open_image, require_crs
 from lcseg.records.config import ConvertConfig
 
+_BESIDE = (".aux.xml", ".msk")
+_WORLD_FILES = (".tfw", ".jgw", ".pgw", ".wld", ".prj")
+"""Files that GDAL reads with a raster."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -98,9 +102,11 @@ def common_pixel_m(scenes: Sequence[Scene]) -> float | None:
 
 
 def _identify(paths: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
-    """Path, size in bytes and time of the last change in ns; 0 for what is not a file here."""
-    stats = ((path, Path(path)) for path in paths)
-    return tuple(
-        (path, file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else (path, 0, 0)
-        for path, file in stats
-    )
+    """Path, size in bytes and time of the last change in ns, of rasters and what lies beside them.
+
+    What is not a file here, as on the web, is taken to be as it was.
+    """
+    files = [Path(path + suffix) for path in paths for suffix in ("", *_BESIDE)]
+    files += [Path(path).with_suffix(suffix) for path in paths for suffix in _WORLD_FILES]
+    stats = [(file, file.stat()) for file in files if file.is_file()]
+    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -36,6 +37,8 @@ def run_parts(
         workers: how many local processes; 0: one for each core.
         scheduler: address of a Dask cluster, which is then used instead.
     """
+    if not parts:
+        return
     workers = min(workers or len(os.sched_getaffinity(0)), len(parts))
     if workers <= 1 and not scheduler:
         for part in parts:
@@ -58,12 +61,12 @@ def run_parts(
             give_out()
         for future in running:
             part = part_of.pop(future.key)
-            yield part, _take(future, part)
+            yield part, _take(future, part, scheduler)
             future.release()
             give_out()
 
 
-def _take(future: distributed.Future, part: Part) -> PartOutcome:
+def _take(future: distributed.Future, part: Part, scheduler: str) -> PartOutcome:
     try:
         return future.result()
     except KilledWorker as error:
@@ -72,12 +75,21 @@ def _take(future: distributed.Future, part: Part) -> PartOutcome:
             "the workers that were to convert it died",
             "is there enough memory? use fewer --workers",
         ) from error
+    except CancelledError as error:
+        raise LcsegError(
+            f"--scheduler={scheduler}",
+            "the cluster is gone",
+            "start one again; the same command goes on from here",
+        ) from error
 
 
 @contextmanager
 def _connect(workers: int, scheduler: str) -> Iterator[distributed.Client]:
     """A client of a cluster of local processes, which ends with it, or of the one at an address."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Dask gives its loggers levels of their own; what matters comes as an exception.
+    for name in [*logging.root.manager.loggerDict, "distributed"]:
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if not scheduler:
         with (
             distributed.LocalCluster(

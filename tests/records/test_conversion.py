@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +18,13 @@ from PIL import Image
 from rasterio.windows import Window
 
 from lcseg.errors import LcsegError
+from lcseg.records import conversion
 from lcseg.records.codec import decode_chip
 from lcseg.records.config import ConvertConfig
-from lcseg.records.conversion import convert
+from lcseg.records.conversion import convert, rehearse
 from lcseg.records.manifest import Manifest, describe, read_manifest
-from lcseg.records.shards import read_shard
+from lcseg.records.parts import Part, PartOutcome
+from lcseg.records.shards import file_sha256, read_shard
 from lcseg.records.spec import Chip
 
 LABEL_OF_CODE = {0: 255, 1: 0, 2: 1, 3: 2, 4: 3, 5: 3, 6: 3, 15: 255}
@@ -49,6 +45,8 @@ def setup(tmp_path: Path) -> Setup:
             labels=f"{tmp_path}/*_label.tif",
             chip_px=16,
             block_chips=1,
+            split_buffer_px=0,
+            workers=1,
             quiet=True,
         )
         return replace(config, **changes)
@@ -70,6 +68,8 @@ def make_scene(make_raster: RasterMaker) -> Callable[..., None]:
         random = np.random.default_rng(len(name))
         image_hwc = random.integers(1, 200, shape).astype(dtype)
         codes_hw = random.integers(1, 7, shape[:2]).astype(np.uint8)
+        # Each scene has a place of its own.
+        options = {"transform": (1.0, 0.0, 4e5 + 1000 * len(name), 0.0, -1.0, 4.3e6), **options}
         make_raster(f"{name}_image.tif", image_hwc, **options)
         make_raster(f"{name}_label.tif", **{"values": codes_hw, **options, **(label or {})})
 
@@ -103,8 +103,20 @@ def assert_nothing_left(config: ConvertConfig) -> None:
     assert [path.name for path in out.parent.iterdir() if out.name in path.name] == []
 
 
-def sha256s(manifest: Manifest) -> list[str]:
-    return [shard.sha256 for shard in manifest.shards]
+def hash_files(folder: str | Path) -> dict[str, str]:
+    """The SHA-256 of every file of a folder, by name."""
+    return {path.name: file_sha256(path) for path in Path(folder).iterdir()}
+
+
+def identify(folder: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of change of every shard, by name."""
+    files = {path.name: path.stat() for path in folder.glob("*.tfrecord")}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in files.items()}
+
+
+def assert_no_workspace(config: ConvertConfig) -> None:
+    out = Path(config.out)
+    assert not out.with_name(f".{out.name}.partial").exists()
 
 
 def test_pairs_of_rasters_become_a_data_set(make_scene, setup):
@@ -114,31 +126,41 @@ def test_pairs_of_rasters_become_a_data_set(make_scene, setup):
     manifest = convert(config)
     assert read_manifest(config.out) == manifest
     assert sum(manifest.chips_of(split) for split in ("train", "val", "test")) == 2 * 16
+    assert_no_workspace(config)
     assert [source.key for source in manifest.sources] == ["a", "bb"]
     assert manifest.pixel_m == pytest.approx(1.0, rel=2e-3)
-    assert "tree/forest" in describe(manifest)
+    assert "tree/forest" in describe(manifest.splits, manifest.class_scheme)
     files = {path.name for path in Path(config.out).iterdir()}
-    assert files == {shard.file for shard in manifest.shards} | {"dataset.json"}
+    shards = {shard.file for shard in manifest.shards}
+    assert {name for name in files - shards if not name.startswith("conversion.")} == {
+        "dataset.json"
+    }
 
 
 def test_every_chip_is_what_rasterio_reads_at_its_place(dataset):
     manifest = read_manifest(dataset)
     sources = {source.key: source for source in manifest.sources}
-    places = set()
+    keys = []
     for _, chip in read_chips(dataset):
         source = sources[chip.source]
+        place = Window(chip.col, chip.row, 64, 64)
+        height, width = (min(64, 192 - at) for at in (chip.row, chip.col))
         image_hwc, label_hw = expect_chip(source.image, source.label, chip.row, chip.col, 64)
-        np.testing.assert_array_equal(chip.image_hwc, image_hwc)
-        np.testing.assert_array_equal(chip.label_hw, label_hw)
+        # What a chip reaches is bounded by its square, the scene's edge and nothing else.
+        size = [np.flatnonzero(chip.image_hwc.any(axis=2).any(axis=i)).max() + 1 for i in (1, 0)]
+        assert size[0] <= height and size[1] <= width
+        inside = slice(0, size[0]), slice(0, size[1])
+        np.testing.assert_array_equal(chip.image_hwc[inside], image_hwc[inside])
+        np.testing.assert_array_equal(chip.label_hw[inside], label_hw[inside])
+        for beyond in (np.s_[size[0] :], np.s_[:, size[1] :]):
+            assert not chip.image_hwc[beyond].any()
+            assert (chip.label_hw[beyond] == 255).all()
         with rasterio.open(source.image) as raster:
-            assert (
-                chip.transform
-                == tuple(raster.window_transform(Window(chip.col, chip.row, 64, 64)))[:6]
-            )
+            assert chip.transform == tuple(raster.window_transform(place))[:6]
             assert chip.crs == raster.crs.to_string()
-        places.add((chip.source, chip.row, chip.col))
-    wanted = {(key, r, c) for key in sources for r in (0, 64, 128) for c in (0, 64, 128)}
-    assert places == wanted
+        keys.append((chip.source, chip.row, chip.col))
+    assert len(keys) == len(set(keys))
+    assert {(row, col) for _, row, col in keys} == {(r, c) for r in (0, 96) for c in (0, 96)}
 
 
 @settings(deadline=None, max_examples=16)
@@ -162,6 +184,7 @@ def test_scene_of_any_type_and_size_is_cut_without_loss(
     config = ConvertConfig(
         "chesapeake-4", str(folder / "data"), image, label, chip_px=16, val_share=0, test_share=0
     )
+    config = replace(config, split_buffer_px=0, workers=1)
     manifest = convert(replace(config, quiet=True))
     rebuilt_hwc = np.zeros((-(-height // 16) * 16, -(-width // 16) * 16, bands), dtype)
     label_hw = np.full(rebuilt_hwc.shape[:2], 255, np.uint8)
@@ -202,18 +225,17 @@ def test_statistics_are_those_of_the_valid_training_pixels_of_the_rasters(datase
     assert statistics.high == tuple(pixels.max(axis=1))
 
 
-def test_class_counts_are_those_of_the_rasters(dataset):
-    manifest = read_manifest(dataset)
+def test_class_counts_are_those_of_the_rasters(scenes, setup):
+    patterns = {"images": f"{scenes}/*_image.tif", "labels": f"{scenes}/*_label.tif"}
+    manifest = convert(setup(**patterns, chip_px=64))
     expected = dict.fromkeys([0, 1, 2, 3, 255], 0)
     for source in manifest.sources:
         _, label_hw = expect_chip(source.image, source.label, 0, 0, 192)
         for label in expected:
             expected[label] += int((label_hw == label).sum())
-    summaries = manifest.splits.values()
-    assert [sum(s.class_pixels[i] for s in summaries) for i in range(4)] == list(expected.values())[
-        :4
-    ]
-    assert sum(s.ignored_pixels for s in summaries) == expected[255]
+    found = np.sum([s.class_pixels for s in manifest.splits.values()], axis=0)
+    assert found.tolist() == list(expected.values())[:4]
+    assert sum(s.ignored_pixels for s in manifest.splits.values()) == expected[255]
 
 
 def test_nodata_and_ignored_codes_become_255(make_raster, setup):
@@ -243,12 +265,21 @@ def test_constant_faint_band_keeps_statistics_that_can_divide(make_raster, setup
 def test_places_without_label_give_no_chip_and_are_counted(make_raster, make_scene, setup):
     codes_hw = np.zeros((64, 64), np.uint8)
     codes_hw[:, :40] = 3
+    codes_hw[0, 40] = 1
     make_scene("a", label={"values": codes_hw})
-    config = setup(val_share=0.0, test_share=0.0)
+    config = setup(val_share=0.0, test_share=0.0, min_labelled=0.6, keep_below="grass/herbaceous:1")
+    make_scene("bb", (64, 64, 3))
     manifest = convert(config)
-    assert (manifest.sources[0].chips, manifest.sources[0].chips_without_label) == (12, 4)
-    assert manifest.splits["train"].chips == len(list(read_chips(config.out))) == 12
-    assert all((chip.label_hw != 255).any() for _, chip in read_chips(config.out))
+    report = json.loads((Path(config.out) / "conversion.json").read_text())
+    (pair, other) = report["pairs"]
+    assert pair["dropped"] == {
+        "without label": 4,
+        "less label than --min_labelled": 4,
+        "too common by --keep_below": 8,
+    }
+    assert sum(pair["chips"].values()) == manifest.sources[0].chips == 0
+    assert sum(other["chips"].values()) == manifest.sources[1].chips == 16
+    assert manifest.splits["train"].chips == len(list(read_chips(config.out))) == 16
 
 
 def test_chips_beyond_the_label_raster_are_ignored(make_scene, setup):
@@ -262,31 +293,26 @@ def test_data_set_without_a_labelled_training_chip_is_refused(make_scene, setup)
     make_scene("a", label={"values": np.zeros((64, 64), np.uint8)})
     with pytest.raises(LcsegError, match="no labelled chip fell into the training split"):
         convert(setup())
-    assert_nothing_left(setup())
+    assert not Path(setup().out).exists()
 
 
-@pytest.mark.parametrize("block_chips", [1, 2, 3])
-def test_no_pixel_is_in_two_splits(make_scene, setup, block_chips):
-    make_scene("a", (100, 90, 1))
-    make_scene("bb", (70, 130, 1))
-    config = setup(block_chips=block_chips, val_share=0.3, test_share=0.3)
-    manifest = convert(config)
-    footprints: dict[tuple[str, str], np.ndarray] = {}
-    blocks: dict[tuple[str, int, int], set[str]] = {}
-    times = {
-        source.key: np.zeros((source.height, source.width), int) for source in manifest.sources
-    }
+def test_training_chips_lie_as_far_apart_as_the_stride_says(make_scene, setup):
+    make_scene("a", (96, 96, 2))
+    config = setup(block_chips=3, stride_px=8, val_share=0.25, test_share=0.25)
+    convert(config)
+    places: dict[str, list[tuple[int, int]]] = {"train": [], "val": [], "test": []}
     for split, chip in read_chips(config.out):
-        seen_hw = footprints.setdefault((chip.source, split), np.zeros((160, 160), bool))
-        seen_hw[chip.row : chip.row + 16, chip.col : chip.col + 16] = True
-        times[chip.source][chip.row : chip.row + 16, chip.col : chip.col + 16] += 1
-        side = 16 * block_chips
-        blocks.setdefault((chip.source, chip.row // side, chip.col // side), set()).add(split)
-    assert {split for _, split in footprints} == {"train", "val", "test"}
-    for one, other in combinations(footprints, 2):
-        assert one[0] != other[0] or not (footprints[one] & footprints[other]).any()
-    assert all((seen == 1).all() for seen in times.values())
-    assert all(len(splits) == 1 for splits in blocks.values())
+        image_hwc, label_hw = expect_chip(
+            config.images.replace("*", "a"), config.labels.replace("*", "a"), chip.row, chip.col, 16
+        )
+        np.testing.assert_array_equal(chip.image_hwc, image_hwc)
+        np.testing.assert_array_equal(chip.label_hw, label_hw)
+        places[split].append((chip.row, chip.col))
+    assert len(places["train"]) == 2 * 25 and len(set(places["train"])) == 50
+    assert {x % 8 for place in places["train"] for x in place} == {0}
+    for split in ("val", "test"):
+        assert len(places[split]) == 9
+        assert {x % 16 for place in places[split] for x in place} == {0}
 
 
 def test_scenes_go_whole_into_one_split(make_scene, setup):
@@ -306,9 +332,8 @@ def test_same_seed_gives_the_same_bytes_and_another_one_another_split(make_scene
         convert(setup(out=str(tmp_path / name), seed=seed))
         for name, seed in (("one", 0), ("again", 0), ("other", 1))
     )
-    assert sha256s(one) == sha256s(again)
+    assert hash_files(tmp_path / "one") == hash_files(tmp_path / "again")
     assert one.digest == again.digest
-    assert replace(one, settings={}) == replace(again, settings={})
     assert one.digest != other.digest
     places = [
         {(chip.row, chip.col) for split, chip in read_chips(tmp_path / name) if split == "val"}
@@ -317,22 +342,22 @@ def test_same_seed_gives_the_same_bytes_and_another_one_another_split(make_scene
     assert places[0] != places[1]
 
 
-def test_settings_are_the_flags_but_for_the_place(make_scene, setup):
+def test_settings_are_the_flags_but_for_the_place_and_the_way(make_scene, setup):
     make_scene("a")
     settings_ = convert(setup(seed=7)).settings
     assert settings_["seed"] == 7
     assert settings_["chip_px"] == 16
-    assert {"out", "quiet"}.isdisjoint(settings_)
+    assert {"out", "quiet", "workers", "scheduler", "plan"}.isdisjoint(settings_)
 
 
-def test_large_scene_fills_several_shards(make_scene, setup):
+def test_large_scene_fills_several_shards_that_are_named_by_their_parts(make_scene, setup):
     make_scene("a", (512, 512, 6))
-    manifest = convert(setup(chip_px=64, shard_mb=1, val_share=0.0, test_share=0.0))
-    assert [shard.records for shard in manifest.shards] == [35, 29]
-    assert [shard.file for shard in manifest.shards] == [
-        "train-00000.tfrecord",
-        "train-00001.tfrecord",
-    ]
+    manifest = convert(setup(chip_px=64, shard_mb=1, block_chips=8, val_share=0.0, test_share=0.0))
+    assert sum(shard.records for shard in manifest.shards) == 64
+    names = [shard.file for shard in manifest.shards]
+    assert names == [f"train-{number:05d}.tfrecord" for number in range(len(names))]
+    assert len(names) > 1
+    assert max(shard.bytes for shard in manifest.shards) <= 1_000_000
 
 
 @pytest.mark.parametrize("has_split", [True, False])
@@ -367,43 +392,6 @@ def test_pixel_size_is_that_of_the_scenes_that_have_a_place(make_scene, setup):
     assert crs == {"a": "", "bb": "EPSG:26918"}
 
 
-OTHER_PLACE = (1.0, 0.0, 900_000.0, 0.0, -1.0, 4_300_000.0)
-COARSE = (2.0, 0.0, 400_000.0, 0.0, -2.0, 4_300_000.0)
-
-
-@pytest.mark.parametrize(
-    ("scene", "message"),
-    [
-        (
-            {"shape": (64, 64, 4)},
-            "bb_image.tif: has 4 bands of uint8, .*a_image.tif has 3 of uint8",
-        ),
-        ({"dtype": "int16"}, "has 3 bands of int16, .* has 3 of uint8; convert unlike"),
-        ({"transform": COARSE}, r"has pixels of 2.001 m, .*a_image\.tif of 1 m; resample"),
-        ({"dtype": "float64"}, "has pixels of type float64; convert it to one of uint8"),
-        ({"shape": (15, 64, 3)}, "is 15 x 64 px, smaller than a chip; use --chip_px below 16"),
-        ({"crs": None}, "has no coordinate reference system; georeference it"),
-        ({"label": {"transform": OTHER_PLACE}}, "bb_label.tif: does not overlap its image"),
-        ({"label": {"crs": 'LOCAL_CS["here"]'}}, "bb_label.tif: its CRS .*cannot be reached"),
-        (
-            {"label": {"values": np.full((64, 64), 9, np.uint8)}},
-            r"bb_label.tif: codes that 'chesapeake-4' does not name: 9 \(4,096 px\)",
-        ),
-        (
-            {"label": {"values": np.ones((64, 64, 2), np.uint8)}},
-            "has 2 bands; say which .*label_band",
-        ),
-    ],
-)
-def test_scene_that_does_not_fit_is_refused_and_nothing_is_left(make_scene, setup, scene, message):
-    make_scene("a")
-    make_scene("bb", **scene)
-    with pytest.raises(LcsegError, match=message) as error:
-        convert(setup())
-    assert "\n" not in str(error.value)
-    assert_nothing_left(setup())
-
-
 def test_output_that_exists_is_refused_and_untouched(make_scene, setup, tmp_path):
     make_scene("a")
     (tmp_path / "data").mkdir()
@@ -434,6 +422,11 @@ def test_too_few_blocks_for_the_splits_are_refused(make_scene, setup):
         {"label_band": -1},
         {"val_share": 0.5, "test_share": 0.5},
         {"val_share": -0.1},
+        {"stride_px": 17},
+        {"stride_px": -1},
+        {"split_buffer_px": -1},
+        {"workers": -1},
+        {"min_labelled": 1.1},
     ],
 )
 def test_flags_that_make_no_sense_are_refused(setup, changes):
@@ -441,101 +434,201 @@ def test_flags_that_make_no_sense_are_refused(setup, changes):
         setup(**changes)
 
 
-SLOW = """
-import sys, time
-from lcseg.runtime import start_tensorflow
-start_tensorflow()
-from lcseg import cli
-from lcseg.records import conversion, shards
-from lcseg_tools import convert
-write = shards.ShardWriter.write
-def slow(self, record):
-    write(self, record)
-    time.sleep(0.05)
-shards.ShardWriter.write = slow
-cli.run(convert.FLAGS, convert.main)
-"""
+def test_plan_writes_the_report_alone_and_says_what_the_conversion_will(make_scene, setup):
+    make_scene("a", (100, 90, 3))
+    before = sorted(Path(setup().out).parent.iterdir())
+    report = rehearse(setup(plan=True))
+    folder = Path(f"{setup().out}.plan")
+    assert sorted(folder.parent.iterdir()) == sorted([*before, folder])
+    assert {path.name.split(".")[0] for path in folder.iterdir()} == {"conversion"}
+    assert report.is_plan
+    assert report.splits == convert(setup()).splits
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_interrupted_run_leaves_nothing_that_reads_as_a_data_set(make_scene, setup, number):
-    make_scene("a", (512, 512, 3))
-    config = setup(chip_px=64)
-    flags = [f"--{name}={getattr(config, name)}" for name in ("classes", "out", "images", "labels")]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, *flags, "--chip_px=32", "--block_chips=1"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    partial = Path(config.out).with_name(".data.partial")
-    deadline = time.monotonic() + 60
-    while not list(partial.glob("*.tfrecord")):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(0.3)
-    with pytest.raises(LcsegError, match="is being written by another process"):
-        convert(config)
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
-
-    with pytest.raises(LcsegError, match="is not a data set"):
-        read_manifest(config.out)
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert "Traceback" not in stderr
-        assert stderr.splitlines()[-1].startswith("lcseg: interrupted")
-        assert_nothing_left(config)
-    else:
-        assert partial.exists()
-        with pytest.raises(LcsegError, match="is not a data set"):
-            read_manifest(partial)
-        (partial / "val-00099.tfrecord").write_bytes(b"of the run that was killed")
-    convert(config)
-    left = {path.name for path in Path(config.out).iterdir()}
-    assert left == {shard.file for shard in read_manifest(config.out).shards} | {"dataset.json"}
-    assert not partial.exists()
+class StopError(Exception):
+    """What ends a conversion in a test."""
 
 
-@contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """A file system of `size` bytes at a folder; skips where that is not permitted."""
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system is not permitted")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+def stop_after(monkeypatch: pytest.MonkeyPatch, parts: int) -> list[int]:
+    """End a conversion after so many parts; returns the numbers of those that were done."""
+    done: list[int] = []
+
+    def few(todo: list[Part], *rest: object) -> Iterator[tuple[Part, PartOutcome]]:
+        for part, outcome in run_parts(todo, *rest):
+            if len(done) == parts:
+                raise StopError
+            done.append(part.number)
+            yield part, outcome
+        if len(done) == parts:
+            raise StopError
+
+    monkeypatch.setattr(conversion, "run_parts", few)
+    return done
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.99])
-def test_full_disk_is_one_line_and_leaves_nothing(make_scene, setup, tmp_path, share):
-    make_scene("a", (256, 256, 3))
-    whole = convert(setup(chip_px=32))
-    size = int(share * sum(shard.bytes for shard in whole.shards))
-    with small_disk(tmp_path / "disk", max(size, 1)) as disk:
-        # A tmpfs of size 0 would have no bound; it has at least a page.
-        with pytest.raises((LcsegError, OSError), match="No space left on device") as error:
-            convert(setup(chip_px=32, out=str(disk / "data")))
-        assert "\n" not in str(error.value)
-        assert list(disk.iterdir()) == []
+run_parts = conversion.run_parts
 
 
-def test_disk_that_holds_the_shards_but_not_the_manifest_leaves_nothing(
-    make_scene, setup, monkeypatch
+@pytest.fixture
+def long(make_scene, setup) -> ConvertConfig:
+    """A conversion of two scenes in eight parts; one of them holds chips of both."""
+    make_scene("a", (512, 512, 6))
+    make_scene("bb", (512, 512, 6))
+    return setup(chip_px=32, shard_mb=1, block_chips=2)
+
+
+@pytest.mark.parametrize("parts", [0, 1, 5, 8])
+def test_stopped_conversion_goes_on_and_ends_with_the_same_bytes(
+    long, monkeypatch, tmp_path, parts
 ):
-    make_scene("a")
+    convert(replace(long, out=str(tmp_path / "whole")))
+    total = len(conversion.make_plan(long).parts)
+    assert total == 8
+    space = tmp_path / ".data.partial"
+    stop_after(monkeypatch, parts)
+    with pytest.raises(StopError):
+        convert(long)
+    assert not Path(long.out).exists()
+    assert space.exists() == (parts > 0)
+    before = identify(space / "data") if parts else {}
+    notes = list((space / "progress").iterdir()) if parts else []
+    assert len(notes) == parts
+    again = stop_after(monkeypatch, 99)
+    convert(long)
+    assert again == list(range(parts, total))
+    after = identify(Path(long.out))
+    done = [name for name in before if int(name[-14:-9]) < parts]
+    assert bool(done) == (parts > 0)
+    assert all(after[name] == before[name] for name in done)
+    assert hash_files(long.out) == hash_files(tmp_path / "whole")
+    assert_no_workspace(long)
 
+
+@pytest.mark.parametrize("damage", ["note", "shard", "missing"])
+def test_part_whose_traces_are_damaged_is_done_again(long, monkeypatch, tmp_path, damage):
+    convert(replace(long, out=str(tmp_path / "whole")))
+    stop_after(monkeypatch, 3)
+    with pytest.raises(StopError):
+        convert(long)
+    space = tmp_path / ".data.partial"
+    note = space / "progress" / "part-00001.json"
+    shard = min(space.glob("data/*-00001.tfrecord"))
+    if damage == "note":
+        note.write_bytes(b"")
+    elif damage == "shard":
+        os.truncate(shard, 100)
+    else:
+        shard.unlink()
+    again = stop_after(monkeypatch, 99)
+    convert(long)
+    assert again == [1, *range(3, 8)]
+    assert hash_files(long.out) == hash_files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("change", "redone"),
+    [
+        ("nothing", range(0)),
+        ("second image", range(3, 8)),
+        ("second label", range(3, 8)),
+        ("world file", range(3, 8)),
+        ("seed", range(8)),
+        ("flag", range(8)),
+        ("scheme", range(8)),
+        ("progress", range(0)),
+    ],
+)
+def test_change_redoes_what_it_touches_and_only_that(
+    long, make_scene, monkeypatch, tmp_path, change, redone
+):
+    stop_after(monkeypatch, 8)
+    with pytest.raises(StopError):
+        convert(long)
+    before = identify(tmp_path / ".data.partial" / "data")
+    if change in ("second image", "second label"):
+        path = tmp_path / f"bb_{change.split()[1]}.tif"
+        with rasterio.open(path, "r+") as raster:
+            raster.write(raster.read() % 3 + 1)
+    elif change == "world file":
+        (tmp_path / "bb_image.tfw").write_text("1\n0\n0\n-1\n402000.5\n4299999.5\n")
+    elif change == "seed":
+        long = replace(long, seed=5)
+    elif change == "flag":
+        long = replace(long, min_labelled=0.1)
+    elif change == "scheme":
+        long = replace(long, classes="chesapeake-6")
+    else:
+        long = replace(long, quiet=False)
+    again = stop_after(monkeypatch, 99)
+    convert(long)
+    assert again == list(redone)
+    after = identify(Path(long.out))
+    kept = [name for name in before if int(name[-14:-9]) not in redone]
+    assert all(after[name] == before[name] for name in kept)
+    fresh = replace(long, out=str(tmp_path / "fresh"))
+    convert(fresh)
+    assert hash_files(long.out) == hash_files(fresh.out)
+
+
+def test_damaged_scene_keeps_what_was_done_before_and_the_mended_one_goes_on(
+    long, monkeypatch, tmp_path
+):
+    convert(replace(long, out=str(tmp_path / "whole")))
+    image = tmp_path / "bb_image.tif"
+    whole, times = image.read_bytes(), image.stat()
+    os.truncate(image, len(whole) * 3 // 4)
+    with pytest.raises(LcsegError, match=r"bb_image\.tif: cannot be read at row ") as error:
+        convert(long)
+    assert "\n" not in str(error.value)
+    space = tmp_path / ".data.partial"
+    done = sorted(path.name for path in (space / "progress").iterdir())
+    assert done[:3] == [f"part-{number:05d}.json" for number in range(3)]
+    assert len(done) < 8
+    for folder in (space, space / "data"):
+        with pytest.raises(LcsegError, match="is not a data set"):
+            read_manifest(folder)
+    image.write_bytes(whole)
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    again = stop_after(monkeypatch, 99)
+    convert(long)
+    # The parts of the second scene were made of a file that was shorter.
+    assert again == list(range(3, 8))
+    assert hash_files(long.out) == hash_files(tmp_path / "whole")
+    assert_no_workspace(long)
+
+
+def test_nothing_of_other_flags_is_left_beside_unfinished_parts(long, monkeypatch, tmp_path):
+    def stop(*_: object) -> None:
+        raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", stop)
+        with pytest.raises(StopError):
+            convert(long)
+    space = tmp_path / ".data.partial" / "data"
+    # Killed just before the last rename: all is there, and it is whole.
+    assert read_manifest(space).chips_of("train") > 0
+    stop_after(monkeypatch, 1)
+    with pytest.raises(StopError):
+        convert(replace(long, seed=5))
+    with pytest.raises(LcsegError, match="is not a data set"):
+        read_manifest(space)
+    assert {path.name[-14:-9] for path in space.iterdir()} <= {"00000", "00001"}
+
+
+def test_disk_that_holds_the_shards_but_not_the_manifest_keeps_the_parts(long, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fail)
-    with pytest.raises(OSError, match="No space left"):
-        convert(setup())
-    assert_nothing_left(setup())
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion.manifests, "write_manifest", fail)
+        with pytest.raises(OSError, match="No space left"):
+            convert(long)
+    assert not Path(long.out).exists()
+    again = stop_after(monkeypatch, 99)
+    convert(long)
+    assert again == []
+    assert_no_workspace(long)
 
 
 def count_labels(manifest: Manifest) -> dict[int, int]:

@@ -1,13 +1,22 @@
 """`lcseg convert`, as a user runs it."""
 
+import json
 import os
+import signal
 import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import distributed
 import numpy as np
 import pytest
+from conftest import write_raster
 
 from lcseg.records.manifest import read_manifest
+from lcseg.records.shards import file_sha256
 
 
 @pytest.fixture
@@ -24,6 +33,8 @@ def good(make_raster) -> dict[str, str]:
         "out": f"{folder}/data",
         "chip_px": "32",
         "block_chips": "1",
+        "split_buffer_px": "0",
+        "workers": "1",
     }
 
 
@@ -53,7 +64,7 @@ def spoil(folder: Path, how: str, make_raster) -> str:
 def assert_one_line(run: subprocess.CompletedProcess[str], message: str) -> None:
     assert run.returncode == 2, run.stderr
     assert run.stdout == ""
-    lines = [x for x in run.stderr.splitlines() if not x.startswith("convert: ConvertConfig(")]
+    lines = [x for x in run.stderr.splitlines() if not x.startswith("convert: ")]
     assert len(lines) == 1, run.stderr
     assert lines[0].startswith("lcseg: ")
     assert message in lines[0]
@@ -88,24 +99,327 @@ def test_input_that_is_no_good_is_one_line_and_leaves_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.slow
-def test_full_disk_is_one_line_and_leaves_nothing(lcseg, good, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system is not permitted")
-    try:
-        run = lcseg("convert", *as_flags({**good, "out": f"{disk}/data"}))
-        left = list(disk.iterdir())
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-    assert_one_line(run, "No space left on device")
-    assert left == []
-
-
 def test_flags_that_are_missing_or_unknown_are_one_line(lcseg, good):
     del good["classes"]
     assert_one_line(lcseg("convert", *as_flags(good)), "classes")
     run = lcseg("convert", *as_flags({**good, "clases": "chesapeake-4"}))
     assert_one_line(run, "clases")
+
+
+def lcseg_process(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    """Start `lcseg VERB …` in a process group of its own."""
+    program = Path(sys.executable).with_name("lcseg")
+    return subprocess.Popen(
+        [str(program), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], is_so: Callable[[], object]) -> bool:
+    """Watch until something is so; False if the process ended before."""
+    deadline = time.monotonic() + 60
+    while not is_so():
+        if process.poll() is not None:
+            return bool(is_so())
+        assert time.monotonic() < deadline
+    return True
+
+
+def group_of(process: subprocess.Popen[str]) -> list[int]:
+    """The processes of the session that a process leads; those that only wait are left out."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == process.pid and fields[0] != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+def wait_alone(process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 30
+    while group_of(process):
+        assert time.monotonic() < deadline, group_of(process)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The flags of a conversion in many parts, but for --out and --workers."""
+    folder = tmp_path_factory.mktemp("long")
+    random = np.random.default_rng(0)
+    for number in range(2):
+        place = (1.0, 0.0, 400_000.0 + 1300 * number, 0.0, -1.0, 4_300_000.0)
+        for what, shape in (("image", (1280, 1280, 4)), ("label", (1280, 1280))):
+            values = random.integers(1, 7, shape).astype(np.uint8)
+            write_raster(folder / f"{number}_{what}.tif", values, transform=place)
+    return {
+        "classes": "chesapeake-4",
+        "images": f"{folder}/*_image.tif",
+        "labels": f"{folder}/*_label.tif",
+        "chip_px": "64",
+        "block_chips": "2",
+        "shard_mb": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(long, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The checksums of what that conversion makes if nothing disturbs it."""
+    out = tmp_path_factory.mktemp("whole") / "data"
+    process = lcseg_process("convert", *as_flags({**long, "out": str(out), "workers": "1"}))
+    assert process.wait() == 0, process.communicate()
+    return hash_files(out)
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in folder.iterdir()}
+
+
+def notes(space: Path) -> set[str]:
+    """The parts that are noted as done; `.part…` is one that is just being written."""
+    folder = space / "progress"
+    return {p.name for p in folder.glob("part-*.json")} if folder.exists() else set()
+
+
+def identify_done(space: Path, done: set[str]) -> dict[str, tuple[int, int]]:
+    numbers = {name.removeprefix("part-").removesuffix(".json") for name in done}
+    return {
+        path.name: (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in space.glob("data/[a-z]*.tfrecord")
+        if path.stem.rpartition("-")[2] in numbers
+    }
+
+
+def assert_goes_on(flags: dict[str, str], whole: dict[str, str], run: subprocess.Popen) -> None:
+    """After a conversion has ended early: what is there, and that the next start goes on."""
+    out = Path(flags["out"])
+    space = out.with_name(".data.partial")
+    assert not out.exists()
+    done = notes(space)
+    before = identify_done(space, done)
+    assert before
+    again = lcseg_process("convert", *as_flags(flags))
+    _, stderr = again.communicate(timeout=120)
+    assert again.returncode == 0, stderr
+    assert f"{len(done)} of " in stderr
+    after = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in out.glob("*.tfrecord")}
+    assert before.items() <= after.items()
+    assert hash_files(out) == whole
+    assert [path.name for path in out.parent.iterdir()] == ["data"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("workers", "parts"), [(1, 1), (1, 4), (1, 11), (1, 99), (2, 1), (2, 6), (2, 99)]
+)
+def test_killed_conversion_goes_on_and_ends_with_the_same_bytes(
+    lcseg, long, whole, tmp_path, workers, parts
+):
+    flags = {**long, "out": f"{tmp_path}/data", "workers": str(workers)}
+    space = tmp_path / ".data.partial"
+    process = lcseg_process("convert", *as_flags(flags))
+    total = 17
+    try:
+        if parts < total:
+            assert wait_for(process, lambda: len(notes(space)) >= parts)
+        else:
+            # Between the last part and the manifest.
+            assert wait_for(process, lambda: len(notes(space)) == total)
+    finally:
+        process.kill()
+    process.communicate()
+    wait_alone(process)
+    if (tmp_path / "data").exists():
+        pytest.skip("it had ended already")
+    if parts < total:
+        for verb, flag in (("inspect", "data"), ("train", "data")):
+            for folder in (space, space / "data"):
+                run = lcseg(verb, f"--{flag}={folder}", *(["--run=r"] if verb == "train" else []))
+                assert run.returncode == 2
+                assert "is not a data set" in run.stderr
+            if workers == 2 or parts > 1:
+                break
+    assert_goes_on(flags, whole, process)
+
+
+@pytest.mark.slow
+def test_conversion_that_is_killed_again_and_again_ends_with_the_same_bytes(long, whole, tmp_path):
+    flags = {**long, "out": f"{tmp_path}/data", "workers": "1"}
+    space, starts = tmp_path / ".data.partial", 0
+    while len(notes(space)) < 15:
+        before = len(notes(space))
+        process = lcseg_process("convert", *as_flags(flags))
+        assert wait_for(process, lambda: len(notes(space)) >= before + 3)  # noqa: B023
+        process.kill()
+        process.communicate()
+        starts += 1
+    assert starts > 2
+    assert_goes_on(flags, whole, process)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("to_all", [False, True])
+def test_signal_ends_in_one_line_and_keeps_what_is_done(
+    long, whole, tmp_path, workers, number, to_all
+):
+    flags = {**long, "out": f"{tmp_path}/data", "workers": str(workers)}
+    space = tmp_path / ".data.partial"
+    process = lcseg_process("convert", *as_flags(flags))
+    try:
+        assert wait_for(process, lambda: len(notes(space)) >= 2)
+        (os.killpg if to_all else os.kill)(process.pid, number)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number
+    lines = [line for line in stderr.splitlines() if not line.startswith("convert: ")]
+    assert len(lines) == 1, stderr
+    assert lines[0].startswith("lcseg: ")
+    assert "nothing unfinished is left that reads as whole" in lines[0]
+    wait_alone(process)
+    assert_goes_on(flags, whole, process)
+
+
+@pytest.mark.slow
+def test_second_process_is_refused_while_the_first_one_writes(lcseg, long, whole, tmp_path):
+    flags = {**long, "out": f"{tmp_path}/data", "workers": "1"}
+    process = lcseg_process("convert", *as_flags(flags))
+    assert wait_for(process, lambda: notes(tmp_path / ".data.partial"))
+    process.send_signal(signal.SIGSTOP)
+    try:
+        assert_one_line(lcseg("convert", *as_flags(flags)), "is being written by another process")
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert process.wait(60) == 0
+    assert hash_files(tmp_path / "data") == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_full_disk_is_one_line_and_goes_on_when_there_is_room(
+    lcseg, long, whole, tmp_path, workers
+):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6M", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system is not permitted")
+    flags = {**long, "out": f"{disk}/data", "workers": str(workers)}
+    try:
+        assert_one_line(lcseg("convert", *as_flags(flags)), "No space left on device")
+        assert notes(disk / ".data.partial")
+        room = ["mount", "-o", "remount,size=40M", str(disk)]
+        subprocess.run(room, check=True)
+        assert_goes_on(flags, whole, None)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.slow
+def test_cluster_of_the_command_line_gives_the_same_bytes(long, whole, tmp_path, lcseg):
+    bin_ = Path(sys.executable).parent
+    file = tmp_path / "scheduler.json"
+    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    scheduler = subprocess.Popen(
+        [bin_ / "dask", "scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard"]
+        + [f"--scheduler-file={file}"],
+        **common,
+    )
+    worker = None
+    try:
+        assert wait_for(scheduler, file.exists)
+        worker = subprocess.Popen(
+            [bin_ / "dask", "worker", f"--scheduler-file={file}", "--no-dashboard"]
+            + ["--nthreads=1", "--nworkers=2", f"--local-directory={tmp_path}/scratch"],
+            **common,
+        )
+        address = json.loads(file.read_text())["address"]
+        with distributed.Client(address) as client:
+            client.wait_for_workers(2, timeout=60)
+        out = tmp_path / "out" / "data"
+        run = lcseg("convert", *as_flags({**long, "out": str(out), "scheduler": address}))
+        assert run.returncode == 0, run.stderr
+        assert hash_files(out) == whole
+    finally:
+        for process in (worker, scheduler):
+            if process:
+                process.terminate()
+                process.wait(60)
+
+
+QUICK = """
+import sys, time
+from lcseg import cli
+start = time.perf_counter()
+sys.argv = ["lcseg", *{arguments}]
+try:
+    cli.main()
+except SystemExit as end:
+    code = end.code
+heavy = {{"tensorflow", "keras", "torch", "matplotlib"}} & set(sys.modules)
+print(code, sorted(heavy), "rasterio" in sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["convert", "--clases=x"], "clases"),
+        (["convert", "--classes=chesapeake-4", "--out=o"], "give either --images and --labels"),
+        (
+            ["convert", "--classes=chesapeake-4", "--out=o", "--pairs=none.csv"],
+            "none.csv: cannot be",
+        ),
+        (
+            ["convert", "--classes=none.json", "--out=o", "--images=a.tif", "--labels=b.tif"],
+            "none.json: cannot be read",
+        ),
+        (
+            ["convert", "--classes=chesapeake-4", "--out=o", "--images=no*.tif", "--labels=b.tif"],
+            "no file matches no*.tif",
+        ),
+    ],
+)
+def test_fault_in_the_flags_is_told_at_once(tmp_path, arguments, says):
+    start = time.monotonic()
+    run = subprocess.run(
+        [sys.executable, "-c", QUICK.format(arguments=arguments)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    took_s = time.monotonic() - start
+    *lines, last = [x for x in run.stderr.splitlines() if not x.startswith("convert: ")]
+    assert last.startswith("2 []"), run.stderr
+    assert len(lines) == 1 and says in lines[0]
+    assert took_s < 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_lists_the_flags_without_loading_anything_heavy(tmp_path):
+    start = time.monotonic()
+    run = subprocess.run(
+        [Path(sys.executable).with_name("lcseg"), "convert", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert time.monotonic() - start < 2
+    for flag in ("--split_buffer_px=… (default: 32)", "--workers=…", "--split_by=block|scene"):
+        assert flag in run.stdout
+
+
+def test_plan_leaves_the_report_alone(lcseg, good, tmp_path):
+    before = set(tmp_path.iterdir())
+    run = lcseg("convert", *as_flags(good), "--plan")
+    assert run.returncode == 0, run.stderr
+    assert set(tmp_path.iterdir()) - before == {tmp_path / "data.plan"}
+    assert {path.stem for path in (tmp_path / "data.plan").iterdir()} == {"conversion"}
+    assert run.stdout.splitlines()[-1].startswith("no records were written; report: ")

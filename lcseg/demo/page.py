@@ -10,9 +10,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from lcseg import pages
 from lcseg.classes import IGNORE, ClassScheme
-from lcseg.documents import read_document, replaced
-from lcseg.evaluation.report import Report, page_environment
+from lcseg.documents import read_document
+from lcseg.evaluation.report import Report, score_pages
 from lcseg.pictures import Curve, draw_curves, draw_panels, figure_png, save_figure, stretch
 from lcseg.prediction.config import PredictConfig
 from lcseg.raster.cog import read_class_map
@@ -29,7 +30,7 @@ def write_page(out: Path, config: PredictConfig, label: str) -> str:
     report = read_document(out / "report" / "report.json", Report)
     panels = _draw_panels(config, label, report)
     history = RunFolder(out / "run").read_history()
-    page = page_environment("lcseg.demo").get_template("index.html")
+    page = score_pages("lcseg.demo").get_template("index.html")
     html = page.render(
         report=report,
         panels=figure_png(panels, PICTURE_DPI),
@@ -37,8 +38,7 @@ def write_page(out: Path, config: PredictConfig, label: str) -> str:
         scores=figure_png(_draw_scores(history, report.scheme)),
     )
     save_figure(panels, out / "panels.png", PICTURE_DPI)
-    with replaced(out / "index.html") as aside:
-        aside.write_text(html, encoding="utf-8")
+    pages.write_page(out / "index.html", html)
     return "all of it on one page"
 
 

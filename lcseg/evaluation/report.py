@@ -7,8 +7,6 @@ write_report(report, "evaluation/", panels_png)
 
 from __future__ import annotations
 
-import base64
-import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +14,10 @@ import jinja2
 import numpy as np
 
 from lcseg.classes import ClassScheme
-from lcseg.documents import replaced, write_document
-from lcseg.evaluation.confusion import NO_SCORE, Confusion, Scores, format_score
+from lcseg.documents import write_document
+from lcseg.evaluation.confusion import Confusion, Scores, format_score
+from lcseg.pages import page_environment, write_page
 from lcseg.pictures import draw_confusion, save_figure
-
-_PACKAGE = "lcseg.evaluation"
 
 
 @dataclass(frozen=True)
@@ -58,51 +55,18 @@ def write_report(report: Report, out_dir: str | Path, panels: bytes | None = Non
     out_dir.mkdir(parents=True, exist_ok=True)
     figure = draw_confusion(report.confusion.counts, report.scheme.names)
     save_figure(figure, out_dir / "confusion.png")
-    with replaced(out_dir / "report.html") as aside:
-        aside.write_text(render_html(report, panels), encoding="utf-8")
+    write_page(out_dir / "report.html", render_html(report, panels))
     write_document(out_dir / "report.json", report)
 
 
 def render_html(report: Report, panels: bytes | None = None) -> str:
     """Render a report as one page that asks for nothing else; `panels` is a PNG to show."""
-    return page_environment().get_template("report.html").render(report=report, panels=panels)
+    return score_pages().get_template("report.html").render(report=report, panels=panels)
 
 
-@functools.cache
-def page_environment(package: str = _PACKAGE) -> jinja2.Environment:
-    """Make the environment for the HTML templates of a package.
+def score_pages(*packages: str) -> jinja2.Environment:
+    """Make the environment for the templates of packages that show scores.
 
-    They can `{% import "parts.html" as parts %}`: the style and the pieces of the report's page.
+    They can `{% import "scores.html" as score_parts %}`: the pieces of the report's page.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader(name, "") for name in dict.fromkeys((package, _PACKAGE))]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= FILTERS
-    return environment
-
-
-def _percent(share: float | None) -> str:
-    return NO_SCORE if share is None else f"{100 * share:.1f}"
-
-
-def _thousands(count: int) -> str:
-    return f"{count:,}"
-
-
-def _data_url(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
-FILTERS = {
-    "score": format_score,
-    "percent": _percent,
-    "thousands": _thousands,
-    "data_url": _data_url,
-}
-"""What the templates may call: `{{ scores.kappa | score }}`."""
+    return page_environment(*packages, "lcseg.evaluation", score=format_score)

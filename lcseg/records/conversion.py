@@ -7,7 +7,6 @@ report = rehearse(config)                      # what would come of it; no recor
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,20 +19,24 @@ from lcseg.errors import LcsegError
 from lcseg.progress import Progress
 from lcseg.raster.pairing import SPLITS
 from lcseg.records import manifest as manifests
+from lcseg.records.chart import draw_ground
 from lcseg.records.config import ConvertConfig
 from lcseg.records.folder import Workspace, open_workspace
 from lcseg.records.manifest import BandStatistics, Manifest, SourceInfo, SplitSummary
 from lcseg.records.parts import Part, PartOutcome
 from lcseg.records.plan import Plan, make_plan
-from lcseg.records.report import ConversionReport, draw_ground, make_report, write_report
+from lcseg.records.report import (
+    ConversionReport,
+    list_settings,
+    make_report,
+    write_report,
+)
 from lcseg.records.selection import KEPT
 from lcseg.records.statistics import Moments
 from lcseg.records.survey import Scene, common_pixel_m
 from lcseg.records.workers import run_parts
 
 _LOG = logging.getLogger("lcseg")
-_NOT_SETTINGS = ("out", "quiet", "workers", "scheduler", "plan")
-"""Flags that do not change what is in a data set."""
 
 
 def convert(config: ConvertConfig) -> Manifest:
@@ -142,7 +145,6 @@ def _describe(plan: Plan, outcomes: Sequence[PartOutcome]) -> Manifest:
             for split, pixels in tally.class_pixels.items():
                 counts[split] += pixels
     chips = {split: sum(s.records for s in shards if s.split == split) for split in SPLITS}
-    settings = dataclasses.asdict(config)
     return Manifest(
         format=manifests.FORMAT,
         format_version=manifests.VERSION,
@@ -160,7 +162,7 @@ def _describe(plan: Plan, outcomes: Sequence[PartOutcome]) -> Manifest:
         },
         shards=shards,
         sources=tuple(map(_describe_source, plan.scenes, kept)),
-        settings={name: value for name, value in settings.items() if name not in _NOT_SETTINGS},
+        settings=list_settings(config),
     )
 
 

@@ -7,6 +7,7 @@ write_report(report, draw_ground(plan, outcomes), Path("data"))
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +17,23 @@ import numpy as np
 from lcseg import __version__
 from lcseg.classes import ClassScheme
 from lcseg.documents import write_document
+from lcseg.pages import page_environment, write_page
 from lcseg.raster.pairing import SPLITS
+from lcseg.records.advice import advise
+from lcseg.records.config import ConvertConfig
+from lcseg.records.ground import sort_tallies
 from lcseg.records.manifest import SplitSummary
+from lcseg.records.pair_report import PairReport, report_pair
+from lcseg.records.panel import LOOKS
 from lcseg.records.parts import PartOutcome, PieceTally
 from lcseg.records.plan import Plan
-from lcseg.records.selection import KEPT, REASONS
+from lcseg.records.survey import common_pixel_m
 
-REFUSED = "on the ground of another split"
+MOST_ROWS = 500
+"""Pairs that the page shows; the JSON has them all."""
 
-
-@dataclass(frozen=True)
-class PairReport:
-    """What became of a pair of rasters."""
-
-    key: str  # Its name.
-    image: str  # Path of the image raster.
-    label: str  # Path of the label raster.
-    date: str  # When the image was taken, as ISO 8601; empty: not known.
-    site: int  # The number of its site; scenes of a site share ground.
-    height: int  # Rows of the image.
-    width: int  # Columns of the image.
-    crs: str  # Name of the image's CRS; empty: none.
-    pixel_m: float | None  # Ground sample distance of the image.
-    label_crs: str  # Name of the label raster's CRS; empty: none.
-    label_pixel_m: float | None  # Ground sample distance of the label raster.
-    sampling: str  # How labels were brought onto the image's grid.
-    shift_px: tuple[float, float]  # Rows and columns from the image's grid to the label's.
-    overlap: float  # Share of the image that the label raster covers, 0 to 1.
-    nodata: float  # Share of the pixels without image, 0 to 1.
-    ignored: float  # Share of the pixels with image but without label, 0 to 1.
-    chips: dict[str, int]  # Kept, by split.
-    dropped: dict[str, int]  # Not kept, by reason.
-    class_pixels: tuple[int, ...]  # Labels of the chips kept, by class.
+_NOT_SETTINGS = ("out", "quiet", "workers", "scheduler", "plan")
+"""Flags that do not change what is in a data set."""
 
 
 @dataclass(frozen=True)
@@ -58,35 +44,65 @@ class ConversionReport:
     is_plan: bool  # No records were written.
     scheme: ClassScheme  # The classes.
     chip_px: int  # Side of a chip.
+    bands: tuple[str, ...]  # Of the images.
+    dtype: str  # Of the images.
+    pixel_m: float | None  # Ground sample distance; None: not georeferenced.
+    sites: int  # How many places there are that share no ground.
     pairs: tuple[PairReport, ...]  # In reading order.
     splits: dict[str, SplitSummary]  # By name.
     warnings: tuple[str, ...]  # What a user should know before training.
+    settings: dict[str, str | int | float | bool]  # The flags that made it.
+
+    @property
+    def chips(self) -> int:
+        """Chips that were kept."""
+        return sum(split.chips for split in self.splits.values())
+
+    @property
+    def dropped(self) -> int:
+        """Chips that were not kept."""
+        return sum(sum(pair.dropped.values()) for pair in self.pairs)
 
 
 def make_report(plan: Plan, outcomes: Sequence[PartOutcome]) -> ConversionReport:
     """Sum up the outcomes of all parts."""
-    tallies: list[list[PieceTally]] = [[] for _ in plan.scenes]
-    for outcome in outcomes:
-        for tally in outcome.tallies:
-            tallies[tally.scene].append(tally)
+    tallies = sort_tallies(plan, outcomes)
     site_of = {number: i for i, site in enumerate(plan.sites) for number in site.scenes}
     pairs = tuple(
-        _report_pair(plan, number, site_of[number], of_scene)
+        report_pair(plan, number, site_of[number], of_scene)
         for number, of_scene in enumerate(tallies)
     )
-    splits = {
-        split: _sum_split(split, pairs, [t for of_scene in tallies for t in of_scene])
-        for split in SPLITS
-    }
+    flat = [tally for of_scene in tallies for tally in of_scene]
+    splits = {split: _sum_split(split, pairs, flat) for split in SPLITS}
+    config, first = plan.config, plan.scenes[0]
     return ConversionReport(
-        f"lcseg {__version__}",
-        plan.config.plan,
-        plan.scheme,
-        plan.config.chip_px,
-        pairs,
-        splits,
-        tuple(_warn(plan, pairs, splits)),
+        created_by=f"lcseg {__version__}",
+        is_plan=config.plan,
+        scheme=plan.scheme,
+        chip_px=config.chip_px,
+        bands=first.bands,
+        dtype=first.dtype,
+        pixel_m=common_pixel_m(plan.scenes),
+        sites=len(plan.sites),
+        pairs=pairs,
+        splits=splits,
+        warnings=tuple(advise(pairs, splits, plan.scheme, _find_wanted(plan))),
+        settings=list_settings(config),
     )
+
+
+def list_settings(config: ConvertConfig) -> dict[str, str | int | float | bool]:
+    """The flags that decide what is in a data set, by name."""
+    settings = dataclasses.asdict(config)
+    return {name: value for name, value in settings.items() if name not in _NOT_SETTINGS}
+
+
+def _find_wanted(plan: Plan) -> list[str]:
+    """The splits that the user asked for."""
+    told = {scene.pair.split for scene in plan.scenes}
+    is_all_told = "" not in told
+    shares = {"train": 1.0, "val": plan.config.val_share, "test": plan.config.test_share}
+    return [name for name in SPLITS if name in told or (shares[name] > 0 and not is_all_told)]
 
 
 def _sum_split(
@@ -97,64 +113,35 @@ def _sum_split(
     return SplitSummary(chips, tuple(pixels[:-1].tolist()), int(pixels[-1]))
 
 
-def _report_pair(plan: Plan, number: int, site: int, tallies: Sequence[PieceTally]) -> PairReport:
-    scene, layout = plan.scenes[number], plan.layouts[number]
-    fates = np.array(list("".join(tally.fates for tally in tallies)))
-    kept = layout.splits[fates == KEPT] if len(fates) else layout.splits
-    pixels = max(sum(tally.pixels for tally in tallies), 1)
-    missing = sum(tally.missing for tally in tallies)
-    ignored = sum(tally.ignored for tally in tallies)
-    dropped = {text: int(np.count_nonzero(fates == fate)) for fate, text in REASONS.items()}
-    dropped[REFUSED] = len(layout.refused)
-    class_pixels = np.sum(
-        [np.zeros(plan.scheme.n_classes + 1, np.int64)]
-        + [counts for tally in tallies for counts in tally.class_pixels.values()],
-        axis=0,
-    )
-    return PairReport(
-        key=scene.pair.key,
-        image=scene.pair.image,
-        label=scene.pair.label,
-        date=scene.date,
-        site=site,
-        height=scene.grid.height,
-        width=scene.grid.width,
-        crs=scene.grid.crs or "",
-        pixel_m=scene.pixel_m,
-        label_crs="",
-        label_pixel_m=None,
-        sampling="",
-        shift_px=(0.0, 0.0),
-        overlap=1.0,
-        nodata=missing / pixels,
-        ignored=(ignored - missing) / pixels,
-        chips={split: int(np.count_nonzero(kept == i)) for i, split in enumerate(SPLITS)},
-        dropped={text: n for text, n in dropped.items() if n},
-        class_pixels=tuple(class_pixels[:-1].tolist()),
-    )
-
-
-def _warn(plan: Plan, pairs: Sequence[PairReport], splits: dict[str, SplitSummary]) -> list[str]:
-    """What a user should know before training."""
-    warnings = []
-    for index, name in enumerate(plan.scheme.names):
-        empty = [split for split, held in splits.items() if not held.class_pixels[index]]
-        if len(empty) == len(splits):
-            warnings.append(f"{name} occurs nowhere")
-        elif empty:
-            warnings.append(f"{name} is missing from {' and '.join(empty)}")
-    for pair in pairs:
-        if not sum(pair.chips.values()):
-            warnings.append(f"{pair.key} gives no chip")
-    return warnings
-
-
-def draw_ground(plan: Plan, outcomes: Sequence[PartOutcome]) -> bytes:
-    """Draw where the chips and splits lie; returns a PNG."""
-    return b""
-
-
 def write_report(report: ConversionReport, ground_png: bytes, folder: Path) -> None:
-    """Write `conversion.json` and `conversion.html` into a folder."""
+    """Write `conversion.json` and `conversion.html` into a folder, each aside and renamed.
+
+    Args:
+        report: what to write.
+        ground_png: the picture of where the chips lie.
+        folder: it is made where it is missing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    write_page(folder / "conversion.html", render_html(report, ground_png))
     write_document(folder / "conversion.json", report)
+
+
+def render_html(report: ConversionReport, ground_png: bytes) -> str:
+    """Render a report as one page that asks for nothing else."""
+    environment = page_environment("lcseg.records", metres=_metres, shift=_shift)
+    return environment.get_template("conversion.html").render(
+        report=report,
+        ground=ground_png,
+        most_rows=MOST_ROWS,
+        split_colors={split: LOOKS[split].face for split in SPLITS},
+    )
+
+
+def _metres(length_m: float | None) -> str:
+    return f"{length_m:.3g} m" if length_m else "–"
+
+
+def _shift(shift_px: tuple[float, float]) -> str:
+    """Rows and columns, with their signs."""
+    rows, cols = shift_px
+    return f"shift {rows:+.2f}, {cols:+.2f} px".replace("-", "−")

@@ -11,7 +11,7 @@ import pytest
 from lcseg.classes import ClassScheme, LandClass
 from lcseg.documents import read_document
 from lcseg.evaluation.confusion import Confusion
-from lcseg.evaluation.report import Report, page_environment, render_html, write_report
+from lcseg.evaluation.report import Report, render_html, score_pages, write_report
 from lcseg.pictures import encode_png
 
 SCHEME = ClassScheme(
@@ -147,11 +147,11 @@ def test_a_report_of_no_pixels_says_so(tmp_path):
 
 
 def test_another_template_can_import_the_pieces(report):
-    template = page_environment().from_string(
-        '{% import "parts.html" as parts %}{{ parts.head("Index") }}{{ parts.legend(scheme) }}'
-        "{{ parts.headline(scores) }}"
+    template = score_pages("lcseg.demo").from_string(
+        '{% import "parts.html" as parts %}{% import "scores.html" as score_parts %}'
+        '{{ parts.head("Index", score_parts.css()) }}{{ score_parts.headline(scores) }}'
     )
-    text = template.render(scheme=SCHEME, scores=report.scores)
+    text = template.render(scores=report.scores)
     assert "<title>Index</title>" in text
-    assert "--color: #1F78C8" in text
+    assert ".confusion td {" in text
     assert "<dd>0.934</dd>" in text

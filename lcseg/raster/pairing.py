@@ -1,7 +1,7 @@
 """Which label raster goes with which image raster.
 
 pairs = pair_globs("scenes/*_naip.tif", "scenes/*_lc.tif")     # mates share the text of *
-pairs = read_pairs("pairs.csv")                                # columns image,label,split
+pairs = read_pairs("pairs.csv")                                # image,label,split,date
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from lcseg.errors import LcsegError
@@ -28,6 +29,7 @@ class Pair:
     image: str  # Path of the image raster.
     label: str  # Path of the label raster.
     split: str = ""  # train, val or test; empty: to be decided.
+    date: str = ""  # When the image was taken, as ISO 8601; empty: not known.
 
 
 def pair_globs(images: str, labels: str) -> list[Pair]:
@@ -53,7 +55,7 @@ def pair_globs(images: str, labels: str) -> list[Pair]:
 
 
 def read_pairs(path: str) -> list[Pair]:
-    """Read a CSV with the columns image, label and split; split may be empty.
+    """Read a CSV with the columns image, label, split and date; the last two may be empty.
 
     Relative paths are meant from the folder of the CSV.
     """
@@ -78,11 +80,23 @@ def read_pairs(path: str) -> list[Pair]:
         image, label = ((row[name] or "").strip() for name in ("image", "label"))
         if not image or not label:
             raise LcsegError(path, f"line {line}: image or label is empty")
-        pairs.append(Pair(image, _resolve(folder, image), _resolve(folder, label), split))
+        date = (row.get("date") or "").strip()
+        if date and not _is_date(date):
+            raise LcsegError(path, f"line {line}: date is {date!r}, expected as 2024-07-31")
+        pairs.append(Pair(image, _resolve(folder, image), _resolve(folder, label), split, date))
     twice = [path for path, n in Counter(pair.image for pair in pairs).items() if n > 1]
     if twice:
         raise LcsegError(path, f"images that stand twice: {_list(twice)}")
     return pairs
+
+
+def _is_date(text: str) -> bool:
+    """Whether a text is a date, or a date and time, of ISO 8601."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return "-" in text
 
 
 def _resolve(folder: Path, path: str) -> str:

@@ -29,13 +29,15 @@ _MAX_LATITUDE = 101
 
 
 class ImageSource:
-    """An open image raster: `grid`, `dtype`, band names, `date`, and windows of pixels.
+    """An open image raster: `grid`, `dtype`, band names, `alpha`, `date`, and windows of pixels.
 
     A band tagged as alpha is transparency only if it behaves so (`transparency`); else it is a
     band like the others, as the near infrared of NAIP is.
     """
 
-    def __init__(self, path: str, dataset: rasterio.DatasetReader) -> None:
+    def __init__(
+        self, path: str, dataset: rasterio.DatasetReader, alpha: int | None = None
+    ) -> None:
         self.path = path
         if not dataset.count:
             raise LcsegError(path, "has no bands of its own", "name one of its subdatasets")
@@ -48,8 +50,8 @@ class ImageSource:
                 f"convert it to one of {', '.join(DTYPES)} (gdal_translate -ot)",
             )
         self._dataset = dataset
-        self._alpha = find_transparency(dataset, path)
-        self._indexes = [i for i in dataset.indexes if i != self._alpha]
+        self.alpha = (find_transparency(dataset, path) or 0) if alpha is None else alpha
+        self._indexes = [i for i in dataset.indexes if i != self.alpha]
         if not self._indexes:
             raise LcsegError(path, "has no band but transparency")
         self.bands = tuple(_name_band(dataset, i) for i in self._indexes)
@@ -88,8 +90,8 @@ class ImageSource:
         chw = image_hwc.transpose(2, 0, 1)
         read_bands(self._dataset, self._indexes, window, self.path, out=chw)
         self._drop_missing(image_hwc, valid_hw)
-        if self._alpha:
-            valid_hw &= read_bands(self._dataset, [self._alpha], window, self.path)[0] > 0
+        if self.alpha:
+            valid_hw &= read_bands(self._dataset, [self.alpha], window, self.path)[0] > 0
         if self._masks:
             valid_hw &= read_mask(self._dataset, self._masks, window, self.path)
         if not valid_hw.all():
@@ -112,10 +114,16 @@ class ImageSource:
 
 
 @contextmanager
-def open_image(path: str) -> Iterator[ImageSource]:
-    """Open an image raster for reading by windows."""
+def open_image(path: str, alpha: int | None = None) -> Iterator[ImageSource]:
+    """Open an image raster for reading by windows.
+
+    Args:
+        path: the image raster.
+        alpha: band that is transparency, as an earlier look at the image has found, 0: none. None:
+            it is found out, which takes reading some blocks.
+    """
     with open_raster(path) as dataset:
-        yield ImageSource(path, dataset)
+        yield ImageSource(path, dataset, alpha)
 
 
 def require_crs(path: str, grid: Grid, allow_ungeoreferenced: bool) -> None:

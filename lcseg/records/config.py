@@ -14,7 +14,7 @@ class ConvertConfig:
     out: Annotated[str, "Folder of the new data set; must not exist yet."]
     images: Annotated[str, "Pattern of the image rasters; quote it, e.g. 'scenes/*_naip.tif'."] = ""
     labels: Annotated[str, "Pattern of the label rasters; mates share the text of the *."] = ""
-    pairs: Annotated[str, "CSV with the columns image,label,split, instead of patterns."] = ""
+    pairs: Annotated[str, "CSV with the columns image,label,split,date, instead of patterns."] = ""
     label_band: Annotated[int, "Band of the label rasters with the codes, from 1; 0: only one."] = 0
     allow_ungeoreferenced: Annotated[bool, "Take rasters without CRS, pixel on pixel."] = False
     chip_px: Annotated[int, "Side of a chip, in pixels."] = 256

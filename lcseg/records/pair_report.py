@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lcseg.raster.crs import crs_name
 from lcseg.raster.pairing import SPLITS
 from lcseg.records.ground import FATES, find_fates
 from lcseg.records.parts import PieceTally
@@ -67,21 +68,16 @@ def report_pair(plan: Plan, scene: int, site: int, tallies: Sequence[PieceTally]
         site=site,
         height=of.grid.height,
         width=of.grid.width,
-        crs=_name_crs(of.grid.crs),
+        crs=crs_name(of.grid.crs) if of.grid.crs else "",
         pixel_m=of.pixel_m,
-        label_crs="",
-        label_pixel_m=None,
-        sampling="",
-        shift_px=(0.0, 0.0),
-        overlap=1.0,
+        label_crs=of.fit.crs,
+        label_pixel_m=of.fit.pixel_m,
+        sampling=of.fit.sampling,
+        shift_px=of.fit.shift_px,
+        overlap=of.fit.overlap,
         nodata=missing / pixels,
         ignored=(ignored - missing) / pixels,
         chips={split: counts[split] for split in SPLITS},
         dropped={fate: n for fate, n in counts.items() if n and fate not in SPLITS},
         class_pixels=tuple(class_pixels[:-1].tolist()),
     )
-
-
-def _name_crs(crs: str | None) -> str:
-    """The name in a WKT, which is its first quoted text; anything else as it is."""
-    return crs.split('"')[1] if crs and '"' in crs else crs or ""

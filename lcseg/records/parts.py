@@ -60,6 +60,7 @@ class Piece:
     image: str  # Absolute path of the image raster.
     label: str  # Absolute path of the label raster.
     date: str  # When the image was taken.
+    alpha: int  # Band of the image that is transparency; 0: none.
     grid: Grid  # Of the image.
     files: tuple[tuple[str, int, int], ...]  # Path, size and time of change of what is read.
     windows: tuple[tuple[int, int, int, int], ...]  # Row, col, height, width.
@@ -155,6 +156,7 @@ def _make_piece(index: int, scene: Scene, layout: Layout, chips: slice) -> Piece
         _absolute(scene.pair.image),
         _absolute(scene.pair.label),
         scene.date,
+        scene.alpha,
         scene.grid,
         scene.files,
         tuple(map(tuple, layout.windows[chips].tolist())),
@@ -225,7 +227,7 @@ def _valid_pixels(image_hwc: np.ndarray, valid_hw: np.ndarray) -> np.ndarray:
 def _cut(piece: Piece, spec: RecordSpec, setting: Setting) -> Iterator[tuple[Chip, np.ndarray]]:
     """Read chips in order, with which of the pixels in their windows are valid, bool [h, w]."""
     with (
-        open_image(piece.image) as image,
+        open_image(piece.image, piece.alpha) as image,
         open_label(
             piece.label,
             image.grid,

@@ -12,15 +12,13 @@ from pathlib import Path
 
 from lcseg.classes import ClassScheme
 from lcseg.errors import LcsegError
+from lcseg.raster.dataset import source_files
+from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid, pixel_size_m, pixel_sizes_agree
 from lcseg.raster.label import open_label
 from lcseg.raster.pairing import Pair
 from lcseg.raster.source import bands_agree, open_image, require_crs
 from lcseg.records.config import ConvertConfig
-
-_BESIDE = (".aux.xml", ".msk")
-_WORLD_FILES = (".tfw", ".jgw", ".pgw", ".wld", ".prj")
-"""Files that GDAL reads with a raster."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,9 @@ class Scene:
     grid: Grid  # Of the image.
     bands: tuple[str, ...]  # Names.
     dtype: str  # Of the image.
-    pixel_m: float | None  # Ground sample distance.
+    alpha: int  # Band of the image that is transparency, from 1; 0: none.
+    pixel_m: float | None  # Ground sample distance of the image.
+    fit: LabelFit  # How the label raster lies under the image.
     date: str  # When the image was taken, as ISO 8601; empty: not known.
     files: tuple[tuple[str, int, int], ...]  # Path, size and time of change of what is read.
 
@@ -56,11 +56,19 @@ def _look_at(pair: Pair, scheme: ClassScheme, config: ConvertConfig) -> Scene:
             )
         with open_label(
             pair.label, image.grid, scheme, config.label_band, config.allow_ungeoreferenced
-        ):
-            pass
-        files = _identify((pair.image, pair.label))
-        pixel_m = pixel_size_m(image.grid)
-        return Scene(pair, image.grid, image.bands, image.dtype, pixel_m, "", files)
+        ) as label:
+            fit = label.fit
+        return Scene(
+            pair,
+            image.grid,
+            image.bands,
+            image.dtype,
+            image.alpha,
+            pixel_size_m(image.grid),
+            fit,
+            pair.date or image.date,
+            _identify((*source_files(pair.image), *source_files(pair.label))),
+        )
 
 
 def _require_alike(scenes: Sequence[Scene]) -> None:
@@ -102,11 +110,9 @@ def common_pixel_m(scenes: Sequence[Scene]) -> float | None:
 
 
 def _identify(paths: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
-    """Path, size in bytes and time of the last change in ns, of rasters and what lies beside them.
+    """Path, size in bytes and time of the last change in ns, of what rasters are read from.
 
     What is not a file here, as on the web, is taken to be as it was.
     """
-    files = [Path(path + suffix) for path in paths for suffix in ("", *_BESIDE)]
-    files += [Path(path).with_suffix(suffix) for path in paths for suffix in _WORLD_FILES]
-    stats = [(file, file.stat()) for file in files if file.is_file()]
-    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
+    stats = [(path, Path(path).stat()) for path in paths if Path(path).is_file()]
+    return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)

@@ -531,7 +531,7 @@ def test_part_whose_traces_are_damaged_is_done_again(long, monkeypatch, tmp_path
         ("nothing", range(0)),
         ("second image", range(3, 8)),
         ("second label", range(3, 8)),
-        ("world file", range(3, 8)),
+        ("side file", range(3, 8)),
         ("seed", range(8)),
         ("flag", range(8)),
         ("scheme", range(8)),
@@ -549,8 +549,8 @@ def test_change_redoes_what_it_touches_and_only_that(
         path = tmp_path / f"bb_{change.split()[1]}.tif"
         with rasterio.open(path, "r+") as raster:
             raster.write(raster.read() % 3 + 1)
-    elif change == "world file":
-        (tmp_path / "bb_image.tfw").write_text("1\n0\n0\n-1\n402000.5\n4299999.5\n")
+    elif change == "side file":
+        (tmp_path / "bb_image.tif.aux.xml").write_text("<PAMDataset></PAMDataset>")
     elif change == "seed":
         long = replace(long, seed=5)
     elif change == "flag":

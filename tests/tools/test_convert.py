@@ -327,16 +327,20 @@ def test_cluster_of_the_command_line_gives_the_same_bytes(long, whole, tmp_path,
     file = tmp_path / "scheduler.json"
     common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(
-        [bin_ / "dask", "scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard"]
-        + [f"--scheduler-file={file}"],
+        [
+            *(bin_ / "dask", "scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard"),
+            f"--scheduler-file={file}",
+        ],
         **common,
     )
     worker = None
     try:
         assert wait_for(scheduler, file.exists)
         worker = subprocess.Popen(
-            [bin_ / "dask", "worker", f"--scheduler-file={file}", "--no-dashboard"]
-            + ["--nthreads=1", "--nworkers=2", f"--local-directory={tmp_path}/scratch"],
+            [
+                *(bin_ / "dask", "worker", f"--scheduler-file={file}", "--no-dashboard"),
+                *("--nthreads=1", "--nworkers=2", f"--local-directory={tmp_path}/scratch"),
+            ],
             **common,
         )
         address = json.loads(file.read_text())["address"]

@@ -7,6 +7,7 @@ report = rehearse(config)                      # what would come of it; no recor
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def convert(config: ConvertConfig) -> Manifest:
 
 def rehearse(config: ConvertConfig) -> ConversionReport:
     """Read all scenes as `convert` does, and write the report alone, into `OUT.plan`."""
-    plan = make_plan(config)
+    plan = make_plan(dataclasses.replace(config, plan=True))
     outcomes = _collect(plan, plan.parts, None)
     in_order = [outcomes[part.number] for part in plan.parts]
     report = make_report(plan, in_order)

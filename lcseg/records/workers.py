@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import distributed
+from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from lcseg.errors import LcsegError
@@ -75,7 +76,7 @@ def _take(future: distributed.Future, part: Part, scheduler: str) -> PartOutcome
             "the workers that were to convert it died",
             "is there enough memory? use fewer --workers",
         ) from error
-    except CancelledError as error:
+    except (CancelledError, FutureCancelledError) as error:
         raise LcsegError(
             f"--scheduler={scheduler}",
             "the cluster is gone",

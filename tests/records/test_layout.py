@@ -18,6 +18,7 @@ from rasterio.transform import Affine
 from sklearn.neighbors import KDTree
 
 from lcseg.errors import LcsegError
+from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid
 from lcseg.raster.pairing import SPLITS, Pair
 from lcseg.records.config import ConvertConfig
@@ -54,7 +55,9 @@ def make_scene(
 ) -> Scene:
     """A scene as the survey would have found it; there is no raster."""
     grid = Grid(*shape, transform, crs)
-    return Scene(Pair(key, f"{key}.tif", f"{key}_lc.tif", split), grid, ("a",), "uint8", 1, "", ())
+    pair = Pair(key, f"{key}.tif", f"{key}_lc.tif", split)
+    fit = LabelFit("as it is", (0.0, 0.0), (0.0, 0.0), 1.0, "", 1.0)
+    return Scene(pair, grid, ("a",), "uint8", 0, 1.0, fit, "", ())
 
 
 def find_centers(layout: Layout) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,9 @@ from lcseg.errors import LcsegError
 from lcseg.raster.crs import crs_name, is_same_crs, transform_places
 from lcseg.raster.grid import Grid, Window
 
-_KNOT_PX = 16
+KNOT_PX = 16
+"""Pixels between the places that are projected; over so short a way a projection hardly bends."""
+
 _PAST_CENTER = 1e-6
 _MAX_BEND_PX = 0.1
 
@@ -30,6 +32,7 @@ class Alignment:
     image: Grid  # Of the image.
     label: Grid  # Of the label raster.
     path: str  # Of the label raster, for errors.
+    knot_px: int = KNOT_PX  # Pixels of the image between the places that are projected.
 
     def project(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(columns, rows) in the label raster of (columns, rows) in the image, all finite.
@@ -81,14 +84,17 @@ class Alignment:
         """Rows and columns of the label raster at the centres of a window's pixels, int [H, W].
 
         Between CRSs the places are computed at knots some pixels apart, ends included, and
-        interpolated: over so short a way a projection hardly bends. Where it does after all, as at
-        the antimeridian, every pixel is projected by itself.
+        interpolated. Where that and twice as many knots differ, as at the antimeridian, every
+        pixel is projected by itself.
         """
         rows = np.arange(window.height) + window.row + 0.5
         cols = np.arange(window.width) + window.col + 0.5
-        places = self._interpolate(rows, cols, _KNOT_PX)
-        if not self._is_same_crs:
-            closer = self._interpolate(rows, cols, _KNOT_PX // 2)
+        if self._is_same_crs:
+            places = self._interpolate(rows, cols, 1, 1)
+        else:
+            n_rows, n_cols = (max(len(axis) // self.knot_px, 1) for axis in (rows, cols))
+            places = self._interpolate(rows, cols, n_rows, n_cols)
+            closer = self._interpolate(rows, cols, 2 * n_rows, 2 * n_cols)
             bends = max(np.abs(a - b).max() for a, b in zip(places, closer, strict=True))
             if bends > _MAX_BEND_PX:
                 places = self.project(*np.meshgrid(cols, rows))
@@ -97,12 +103,11 @@ class Alignment:
         return rows_hw, cols_hw
 
     def _interpolate(
-        self, rows: np.ndarray, cols: np.ndarray, knot_px: int
+        self, rows: np.ndarray, cols: np.ndarray, n_rows: int, n_cols: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(columns, rows) in the label raster, float [H, W], from knots about so far apart."""
+        """(columns, rows) in the label raster, float [H, W], from so many even steps each way."""
         knot_rows, knot_cols = (
-            np.linspace(axis[0], axis[-1], max(len(axis) // knot_px, 1) + 1)
-            for axis in (rows, cols)
+            np.linspace(axis[0], axis[-1], n + 1) for axis, n in ((rows, n_rows), (cols, n_cols))
         )
         own_cols, own_rows = self.project(*np.meshgrid(knot_cols, knot_rows))
         along_rows, along_cols = _interpolation(rows, knot_rows), _interpolation(cols, knot_cols)
@@ -144,12 +149,10 @@ class Alignment:
 
 def _interpolation(at: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """The matrix [len(at), len(knots)] of linear interpolation between even knots."""
-    step = knots[1] - knots[0] if knots[1] > knots[0] else 1.0
-    return (
-        np.maximum(1 - np.abs(at[:, None] - knots[None]) / step, 0)
-        if len(at) > 1
-        else np.array([[1.0, 0.0]])
-    )
+    if len(at) == 1:
+        return np.eye(1, len(knots))
+    step = knots[1] - knots[0]
+    return np.maximum(1 - np.abs(at[:, None] - knots[None]) / step, 0)
 
 
 def _span(grid: Grid) -> str:

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from lcseg.classes import IGNORE, ClassScheme
-from lcseg.raster.alignment import Alignment
+from lcseg.raster.alignment import KNOT_PX, Alignment
 from lcseg.raster.codes import LabelCodes
 from lcseg.raster.dataset import open_raster
 from lcseg.raster.fit import LabelFit, measure_fit
@@ -40,7 +40,8 @@ class LabelSource:
         self._samples = count_samples(self._alignment)
         if max(self._samples) > 1:
             fine = refine(grid, *self._samples)
-            self._sampling = Alignment(fine, codes.grid, codes.path)
+            knot_px = KNOT_PX * max(self._samples)
+            self._sampling = Alignment(fine, codes.grid, codes.path, knot_px)
         else:
             self._sampling = self._alignment
 
@@ -98,18 +99,21 @@ class LabelSource:
     def _read_found(self, window: Window) -> np.ndarray:
         """Labels where every pixel is located by itself."""
         rows_hw, cols_hw = self._sampling.locate(window)
-        found_hw = (rows_hw >= 0) & (rows_hw < self._codes.grid.height)
-        found_hw &= (cols_hw >= 0) & (cols_hw < self._codes.grid.width)
-        label_hw = np.full(found_hw.shape, IGNORE, np.uint8)
-        if not found_hw.any():
-            return label_hw
-        rows, cols = rows_hw[found_hw], cols_hw[found_hw]
-        first_row, first_col = int(rows.min()), int(cols.min())
-        needed = Window(
-            first_row, first_col, int(rows.max()) - first_row + 1, int(cols.max()) - first_col + 1
+        first_row, first_col = int(rows_hw.min()), int(cols_hw.min())
+        found = Window(
+            first_row,
+            first_col,
+            int(rows_hw.max()) - first_row + 1,
+            int(cols_hw.max()) - first_col + 1,
         )
-        label_hw[found_hw] = self._codes.read(needed)[rows - first_row, cols - first_col]
-        return label_hw
+        needed = found.clip(self._codes.grid.height, self._codes.grid.width)
+        if not (needed.height and needed.width):
+            return np.full((window.height, window.width), IGNORE, np.uint8)
+        # What lies outside falls on a rim of no labels.
+        own_hw = np.pad(self._codes.read(needed), 1, constant_values=IGNORE)
+        rows_hw = np.clip(rows_hw, needed.row - 1, needed.row + needed.height) - (needed.row - 1)
+        cols_hw = np.clip(cols_hw, needed.col - 1, needed.col + needed.width) - (needed.col - 1)
+        return own_hw.ravel()[rows_hw * own_hw.shape[1] + cols_hw]
 
 
 @contextmanager

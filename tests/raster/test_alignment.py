@@ -68,3 +68,16 @@ def test_without_a_crs_on_both_places_are_those_of_the_other():
     alignment = Alignment(image, grid_of(9, 9, Affine(5, 0, 0, 0, 5, 0)), "lc.tif")
     assert alignment.shift == (0, 0)
     assert alignment.project(np.array([2.5]), np.array([3.5])) == (2.5, 3.5)
+
+
+@pytest.mark.parametrize("width", [2, 3, 9, 15, 40])
+def test_small_window_across_the_antimeridian_is_not_interpolated(width):
+    image = grid_of(64, 768, Affine(100, 0, 630_000, 0, -100, 6_660_000), "EPSG:32660")
+    world = grid_of(1800, 36_000, Affine(0.01, 0, -180, 0, -0.1, 90), "EPSG:4326")
+    alignment = Alignment(image, world, "world.tif")
+    cols, _ = alignment.project(np.arange(768) + 0.5, np.full(768, 30.5))
+    jump = int(np.argmin(np.diff(cols)))
+    assert cols[jump] - cols[jump + 1] > 35_000
+    _, cols_hw = alignment.locate(Window(30, jump + 1 - width // 2, 1, width))
+    first = jump + 1 - width // 2
+    np.testing.assert_array_equal(cols_hw[0], np.floor(cols[first : first + width]))

@@ -20,8 +20,8 @@ from benchmarks.timing import race, report
 from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert
 
-SCENES, SIZE_PX, CHIP_PX = 4, 4096, 256
-AGAIN = 6
+SCENES, SIZE_PX, CHIP_PX = 4, 8192, 256
+AGAIN = 3
 """How often the same scenes are listed for two workers: the start of processes must not count."""
 
 
@@ -61,7 +61,7 @@ def race_limit(folder: Path, **options: object) -> None:
         quiet=True,
     )
     rivals = {"convert": lambda: convert(config), "read and write": lambda: copy_windows(folder)}
-    rates = race(rivals, SCENES * SIZE_PX**2 / 1e6, repeats=5, between=lambda: clear(folder))
+    rates = race(rivals, SCENES * SIZE_PX**2 / 1e6, repeats=3, between=lambda: clear(folder))
     report("Mpx/s", rates, "read and write", target=0.7)
 
 

@@ -70,8 +70,9 @@ class Grid:
 
     def transform_of(self, window: Window) -> tuple[float, ...]:
         """The transform of a window of this grid."""
-        moved = self.affine @ Affine.translation(window.col, window.row)
-        return tuple(moved)[:6]
+        a, b, c, d, e, f = self.transform
+        x, y = (float(k * window.col + m * window.row + n) for k, m, n in ((a, b, c), (d, e, f)))
+        return a, b, x, d, e, y
 
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) in the CRS, of rotated grids too."""

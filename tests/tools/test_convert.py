@@ -501,7 +501,10 @@ def judge(tasks: list[tuple[str, dict[str, object]]], folder: Path) -> dict[str,
 @pytest.mark.parametrize("role", ["image", "label"])
 def test_odd_raster_gives_a_plan_or_one_line(real_data, tmp_path, role):
     scheme = tmp_path / "any.json"
-    everything = [{"name": "any", "color": "#FF0000", "codes": list(range(1, 255))}]
+    everything = [
+        {"name": "low", "color": "#FF0000", "codes": list(range(1, 128))},
+        {"name": "high", "color": "#00FF00", "codes": list(range(128, 255))},
+    ]
     scheme.write_text(json.dumps({"name": "any", "classes": everything, "ignore": [0, 255]}))
     tasks = []
     for path in sorted((real_data / "odd-tiffs").glob("*/*.tif")):
@@ -536,6 +539,9 @@ def test_odd_raster_gives_a_plan_or_one_line(real_data, tmp_path, role):
         )
     assert len(tasks) > 30
     assert judge(tasks, tmp_path) == {}
+    # Many can be used, and those that cannot are refused each for a reason of its own.
+    assert len(list(tmp_path.glob("*.plan"))) > (20 if role == "image" else 10)
+    assert len(set((tmp_path / "stderr").read_text().splitlines())) > 5
 
 
 MEASURE = """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,6 +85,13 @@ def _take(future: distributed.Future, part: Part, scheduler: str) -> PartOutcome
         ) from error
 
 
+class _Undisturbed(distributed.WorkerPlugin):
+    """Has a worker leave Ctrl-C, which a terminal sends to all, to whom it works for."""
+
+    def setup(self, worker: distributed.Worker) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def _connect(workers: int, scheduler: str) -> Iterator[distributed.Client]:
     """A client of a cluster of local processes, which ends with it, or of the one at an address."""
@@ -97,11 +105,12 @@ def _connect(workers: int, scheduler: str) -> Iterator[distributed.Client]:
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=0,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
+            client.register_plugin(_Undisturbed())
             yield client
         return
     try:

@@ -13,9 +13,12 @@ from pathlib import Path
 import distributed
 import numpy as np
 import pytest
+import rasterio
 from conftest import write_raster
 
+from lcseg.records.config import ConvertConfig
 from lcseg.records.manifest import read_manifest
+from lcseg.records.plan import make_plan
 from lcseg.records.shards import file_sha256
 
 
@@ -75,8 +78,9 @@ def test_convert_packs_a_folder_and_prints_what_is_in_it(lcseg, good):
     assert run.returncode == 0, run.stderr
     manifest = read_manifest(good["out"])
     assert sum(summary.chips for summary in manifest.splits.values()) == 9
-    table, last = run.stdout.splitlines()[:-1], run.stdout.splitlines()[-1]
-    assert last == f"3 shards from 1 scenes in {good['out']}"
+    *table, shards, report = run.stdout.splitlines()
+    assert shards == f"3 shards from 1 scenes in {good['out']}"
+    assert report == f"report: {good['out']}/conversion.html"
     assert [line.split()[0] for line in table if line[:1] != "-" and line.split()] == [
         "split",
         "train",
@@ -166,6 +170,14 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
+ALL = 99
+"""Parts, if it is to be all of them."""
+
+
+def long_config(flags: dict[str, str]) -> dict[str, object]:
+    return {name: int(text) if text.isdigit() else text for name, text in flags.items()}
+
+
 @pytest.fixture(scope="module")
 def whole(long, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The checksums of what that conversion makes if nothing disturbs it."""
@@ -214,7 +226,7 @@ def assert_goes_on(flags: dict[str, str], whole: dict[str, str], run: subprocess
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("workers", "parts"), [(1, 1), (1, 4), (1, 11), (1, 99), (2, 1), (2, 6), (2, 99)]
+    ("workers", "parts"), [(1, 1), (1, 4), (1, 11), (1, ALL), (2, 1), (2, 6), (2, ALL)]
 )
 def test_killed_conversion_goes_on_and_ends_with_the_same_bytes(
     lcseg, long, whole, tmp_path, workers, parts
@@ -222,9 +234,10 @@ def test_killed_conversion_goes_on_and_ends_with_the_same_bytes(
     flags = {**long, "out": f"{tmp_path}/data", "workers": str(workers)}
     space = tmp_path / ".data.partial"
     process = lcseg_process("convert", *as_flags(flags))
-    total = 17
+    total = len(make_plan(ConvertConfig(**long_config(flags))).parts)
+    assert parts == ALL or parts < total
     try:
-        if parts < total:
+        if parts != ALL:
             assert wait_for(process, lambda: len(notes(space)) >= parts)
         else:
             # Between the last part and the manifest.
@@ -235,7 +248,7 @@ def test_killed_conversion_goes_on_and_ends_with_the_same_bytes(
     wait_alone(process)
     if (tmp_path / "data").exists():
         pytest.skip("it had ended already")
-    if parts < total:
+    if parts != ALL:
         for verb, flag in (("inspect", "data"), ("train", "data")):
             for folder in (space, space / "data"):
                 run = lcseg(verb, f"--{flag}={folder}", *(["--run=r"] if verb == "train" else []))
@@ -328,7 +341,7 @@ def test_cluster_of_the_command_line_gives_the_same_bytes(long, whole, tmp_path,
     common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(
         [
-            *(bin_ / "dask", "scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard"),
+            *f"{bin_}/dask scheduler --host=127.0.0.1 --port=0 --no-dashboard".split(),
             f"--scheduler-file={file}",
         ],
         **common,
@@ -338,8 +351,9 @@ def test_cluster_of_the_command_line_gives_the_same_bytes(long, whole, tmp_path,
         assert wait_for(scheduler, file.exists)
         worker = subprocess.Popen(
             [
-                *(bin_ / "dask", "worker", f"--scheduler-file={file}", "--no-dashboard"),
-                *("--nthreads=1", "--nworkers=2", f"--local-directory={tmp_path}/scratch"),
+                *f"{bin_}/dask worker --no-dashboard --nthreads=1 --nworkers=2".split(),
+                f"--scheduler-file={file}",
+                f"--local-directory={tmp_path}/scratch",
             ],
             **common,
         )
@@ -382,7 +396,7 @@ print(code, sorted(heavy), "rasterio" in sys.modules, file=sys.stderr)
         ),
         (
             ["convert", "--classes=none.json", "--out=o", "--images=a.tif", "--labels=b.tif"],
-            "none.json: cannot be read",
+            "none.json: neither a built-in scheme nor a file",
         ),
         (
             ["convert", "--classes=chesapeake-4", "--out=o", "--images=no*.tif", "--labels=b.tif"],
@@ -427,3 +441,161 @@ def test_plan_leaves_the_report_alone(lcseg, good, tmp_path):
     assert set(tmp_path.iterdir()) - before == {tmp_path / "data.plan"}
     assert {path.stem for path in (tmp_path / "data.plan").iterdir()} == {"conversion"}
     assert run.stdout.splitlines()[-1].startswith("no records were written; report: ")
+
+
+JUDGE = """
+import json, resource, sys, time
+from absl import flags
+from lcseg import cli
+from lcseg_tools import convert
+flags.FLAGS(["judge"])
+for line in sys.stdin:
+    start = time.monotonic()
+    config = convert.ConvertConfig(**json.loads(line))
+    convert.FLAGS.collect = lambda: config
+    sys.stderr.flush()
+    code = cli._guard(convert.FLAGS, convert.main)
+    mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print("judged", json.dumps([code, time.monotonic() - start, mb]), flush=True)
+"""
+"""Plans one conversion after the other as the command does, and says how each ended."""
+
+
+def judge(tasks: list[tuple[str, dict[str, object]]], folder: Path) -> dict[str, list[str]]:
+    """Plan conversions in one process; returns what is wrong, by name."""
+    wrong: dict[str, list[str]] = {}
+    errors = folder / "stderr"
+    with errors.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", JUDGE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+        for name, task in tasks:
+            seen = errors.stat().st_size
+            process.stdin.write(json.dumps(task) + "\n")
+            process.stdin.flush()
+            line = next((x for x in process.stdout if x.startswith("judged")), None)
+            said = errors.read_text()[seen:].splitlines()
+            if line is None:
+                wrong[name] = ["crashed", *said[-3:]]
+                break
+            code, took_s, mb = json.loads(line.removeprefix("judged "))
+            lines = [x for x in said if x.startswith("lcseg: ")]
+            if (
+                (code, len(lines)) not in ((0, 0), (2, 1))
+                or any("Traceback" in x or "rror" in x.partition(":")[0] for x in said)
+                or took_s > 20
+                or mb > 1000
+            ):
+                wrong[name] = [f"status {code}, {took_s:.1f} s, {mb} MB", *said[-4:]]
+        process.stdin.close()
+        process.wait(30)
+    return wrong
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ["image", "label"])
+def test_odd_raster_gives_a_plan_or_one_line(real_data, tmp_path, role):
+    scheme = tmp_path / "any.json"
+    everything = [
+        {"name": "low", "color": "#FF0000", "codes": list(range(1, 128))},
+        {"name": "high", "color": "#00FF00", "codes": list(range(128, 255))},
+    ]
+    scheme.write_text(json.dumps({"name": "any", "classes": everything, "ignore": [0, 255]}))
+    tasks = []
+    for path in sorted((real_data / "odd-tiffs").glob("*/*.tif")):
+        mate = tmp_path / f"{path.stem}_mate.tif"
+        try:
+            with rasterio.open(path) as odd:
+                shape, place = odd.shape, {"crs": odd.crs, "transform": tuple(odd.transform)[:6]}
+        except rasterio.errors.RasterioError:
+            shape, place = (64, 64), {}
+        if max(shape) > 6000:
+            shape = (64, 64)
+        values = np.random.default_rng(0).integers(1, 9, shape).astype(np.uint8)
+        write_raster(mate, values, **place)
+        image, label = (path, mate) if role == "image" else (mate, path)
+        tasks.append(
+            (
+                path.name,
+                {
+                    "classes": str(scheme),
+                    "out": str(tmp_path / path.stem),
+                    "images": str(image),
+                    "labels": str(label),
+                    "label_band": 1 if role == "label" else 0,
+                    "allow_ungeoreferenced": True,
+                    "chip_px": 16,
+                    "block_chips": 1,
+                    "split_buffer_px": 1,
+                    "plan": True,
+                    "workers": 1,
+                },
+            )
+        )
+    assert len(tasks) > 30
+    assert judge(tasks, tmp_path) == {}
+    # Many can be used, and those that cannot are refused each for a reason of its own.
+    assert len(list(tmp_path.glob("*.plan"))) > (20 if role == "image" else 10)
+    assert len(set((tmp_path / "stderr").read_text().splitlines())) > 5
+
+
+MEASURE = """
+import resource, subprocess, sys
+run = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE, text=True)
+print(run.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+def measure_mb(folder: Path, size_px: int, *more: str) -> int:
+    """Convert a scene of which two corners are labelled; returns the peak memory in MB."""
+    random = np.random.default_rng(0)
+    for what, bands in (("image", 4), ("label", 1)):
+        with rasterio.open(
+            folder / f"{size_px}_{what}.tif",
+            "w",
+            driver="GTiff",
+            height=size_px,
+            width=size_px,
+            count=bands,
+            dtype="uint8",
+            crs="EPSG:26918",
+            transform=rasterio.Affine(1, 0, 400_000, 0, -1, 4_300_000),
+            tiled=True,
+            blockxsize=512,
+            blockysize=512,
+            SPARSE_OK=True,
+            BIGTIFF="YES",
+        ) as raster:
+            for at in (0, size_px - 2048):
+                values = random.integers(1, 7, (bands, 2048, 2048)).astype(np.uint8)
+                raster.write(values, window=rasterio.windows.Window(at, at, 2048, 2048))
+    flags = {
+        "classes": "chesapeake-4",
+        "images": str(folder / f"{size_px}_image.tif"),
+        "labels": str(folder / f"{size_px}_label.tif"),
+        "out": str(folder / f"data-{size_px}{len(more)}"),
+        "workers": "1",
+    }
+    program = str(Path(sys.executable).with_name("lcseg"))
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, program, "convert", *as_flags(flags), *more],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, mb = map(int, run.stdout.splitlines()[-1].split())
+    assert code == 0, run.stderr
+    return mb
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [[], ["--plan"]])
+def test_memory_does_not_grow_with_the_scene(tmp_path, more):
+    small, large = (measure_mb(tmp_path, size_px, *more) for size_px in (10_000, 40_000))
+    assert large < 1200
+    assert large < 1.1 * small

@@ -14,6 +14,9 @@ import tensorflow as tf
 
 SYMMETRIES = 8
 
+_WORDS = {1: tf.uint8, 2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
+"""Size of a pixel in bytes -> the integer that holds all of its bands."""
+
 
 def apply_d4(
     images: tf.Tensor, labels: tf.Tensor, symmetry: tf.Tensor
@@ -25,14 +28,37 @@ def apply_d4(
         labels: [N, S, S] of any dtype.
         symmetry: int [N], 0 .. 7; bit 0 transposes, bit 1 mirrors rows, bit 2 mirrors columns.
     """
+    pixels = _view_pixels(images)
     turned = [
         (_turn(image, number), _turn(label, number))
         for image, label, number in zip(
-            tf.unstack(images), tf.unstack(labels), tf.unstack(symmetry), strict=True
+            tf.unstack(pixels), tf.unstack(labels), tf.unstack(symmetry), strict=True
         )
     ]
-    new_images, new_labels = zip(*turned, strict=True)
-    return tf.stack(new_images), tf.stack(new_labels)
+    new_pixels, new_labels = zip(*turned, strict=True)
+    return _view_bands(tf.stack(new_pixels), images), tf.stack(new_labels)
+
+
+def _view_pixels(images: tf.Tensor) -> tf.Tensor:
+    """See each pixel as one integer [N, H, W], if there is one of its size.
+
+    Nothing is copied. Moving whole pixels is more than twice as fast as moving their bands.
+    """
+    bands = int(images.shape[-1])
+    word = _WORDS.get(bands * images.dtype.size)
+    if word is None:
+        return images
+    if bands == 1:
+        return tf.bitcast(tf.squeeze(images, -1), word)
+    return tf.bitcast(images, word)
+
+
+def _view_bands(pixels: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """The reverse of `_view_pixels`, in the dtype and bands of `like`."""
+    if pixels.shape.rank == like.shape.rank:
+        return pixels
+    bands = tf.bitcast(pixels, like.dtype)
+    return bands[..., None] if like.shape[-1] == 1 else bands
 
 
 def _turn(sample: tf.Tensor, symmetry: tf.Tensor) -> tf.Tensor:
@@ -74,21 +100,32 @@ def shift_light(
         of `images`. Pixels without data, which are 0 in every band, stay so.
     """
     offset = mean * (1 - contrast[:, None]) + brightness * std
-    return tf.stack(
-        [
-            _scale(image, factor, shift)
-            for image, factor, shift in zip(
-                tf.unstack(images), tf.unstack(contrast), tf.unstack(offset), strict=True
-            )
-        ]
-    )
+    # An integer says at once whether all bands are 0; a float has two zeros.
+    pixels = images if images.dtype.is_floating else _view_pixels(images)
+    # XLA compiles for the device that it finds; input is made on the host even if there is a GPU.
+    with tf.device("/CPU:0"):
+        return tf.stack(
+            [
+                _scale(image, pixel, factor, shift)
+                for image, pixel, factor, shift in zip(
+                    *map(tf.unstack, (images, pixels, contrast, offset)), strict=True
+                )
+            ]
+        )
 
 
-def _scale(image: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+@tf.function(jit_compile=True)
+def _scale(image: tf.Tensor, pixels: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
     """image * factor + shift for one image [H, W, C] and shift [C], in the dtype of the image.
 
-    Image by image the numbers stay in the processor's cache, and with rows as one long axis the
-    arithmetic is not broken up by the few bands: together more than twice as fast as the batch.
+    Compiled, because all of it is then one loop over the bytes; rows are one long axis in it, or
+    the few bands would break it up. Image by image, so that nothing depends on the batch.
+
+    Args:
+        image: [H, W, C].
+        pixels: the same, or one integer for each pixel [H, W].
+        factor: float32 scalar.
+        shift: float32 [C].
     """
     rows = tf.reshape(image, [image.shape[0], -1])
     scaled = tf.cast(rows, tf.float32) * factor + tf.tile(shift, image.shape[1:2])
@@ -96,5 +133,11 @@ def _scale(image: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
         # Half is added and the rest cut off, which casting does by itself above 0.
         scaled = tf.clip_by_value(scaled + 0.5, float(image.dtype.min), float(image.dtype.max))
         scaled = tf.cast(scaled if image.dtype.min == 0 else tf.floor(scaled), image.dtype)
-    is_present = tf.reduce_any(image != 0, axis=-1, keepdims=True)
-    return tf.where(is_present, tf.reshape(scaled, image.shape), image)
+    scaled = tf.reshape(scaled, image.shape)
+    is_missing = pixels == 0 if pixels.shape.rank == 2 else tf.reduce_all(pixels == 0, axis=-1)
+    # Most crops have no missing pixel, and masking costs more than all the rest.
+    return tf.cond(
+        tf.reduce_any(is_missing),
+        lambda: tf.where(is_missing[..., None], tf.zeros([], image.dtype), scaled),
+        lambda: scaled,
+    )

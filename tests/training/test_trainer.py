@@ -113,7 +113,10 @@ def test_folder_that_is_no_run_is_refused_and_left(dataset, tmp_path):
     [
         ({"input": InputConfig(crop_px=128)}, "--crop_px=128: is larger than the chips, which ha"),
         ({"model": UNetConfig(7, 2)}, "--crop_px=64: is not a multiple of 128, as --depth=7 need"),
-        ({"input": InputConfig(cache_gb=1e-6)}, "do not fit into 1e-06 GB of memory; raise --cac"),
+        (
+            {"input": InputConfig(cache="memory", cache_gb=1e-6)},
+            "do not fit into 1e-06 GB of memory; raise --cac",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused_before_a_run_is_made(
@@ -128,7 +131,8 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_a_run_is_made(
 def test_budget_is_for_training_and_validation_together(dataset, tmp_path):
     manifest = read_manifest(dataset)
     of_train = manifest.chips_of("train") * manifest.spec.chip_bytes
-    config = make_config(dataset, tmp_path / "run", input=InputConfig(cache_gb=of_train / 1e9))
+    chosen = InputConfig(cache="memory", cache_gb=of_train / 1e9)
+    config = make_config(dataset, tmp_path / "run", input=chosen)
     with pytest.raises(LcsegError, match="do not fit"):
         train(config)
 

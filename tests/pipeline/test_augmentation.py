@@ -134,6 +134,22 @@ def test_pixels_of_any_number_of_bands_are_turned_and_lit_and_missing_ones_stay(
         np.testing.assert_array_equal(turned_labels[n], turn(labels[n], n))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "bands"), [("uint8", 4), ("int16", 2), ("uint16", 4), ("uint8", 3)]
+)
+def test_light_of_a_sample_does_not_depend_on_its_batch(dtype, bands):
+    random = np.random.default_rng(7)
+    images = random.integers(0, 256, (7, 37, 41, bands)).astype(dtype)
+    drawn = [random.uniform(0.5, 1.5, 7), random.uniform(-1, 1, (7, bands))]
+    contrast, brightness = (x.astype(np.float32) for x in drawn)
+    mean, std = tf.fill([bands], 99.7), tf.fill([bands], 33.3)
+    whole = shift_light(tf.constant(images), contrast, brightness, mean, std)
+    for n in range(7):
+        one = slice(n, n + 1)
+        alone = shift_light(tf.constant(images[one]), contrast[one], brightness[one], mean, std)
+        np.testing.assert_array_equal(whole[one], alone)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_light_that_is_not_shifted_leaves_every_value(dtype):
     images, _ = random_batch(3, dtype)

@@ -39,8 +39,8 @@ from lcseg.records.conversion import convert  # noqa: E402
 from lcseg.records.manifest import Manifest, read_manifest  # noqa: E402
 
 SCENES, SIZE_PX, CHIP_PX, CROP_PX, BATCH = 2, 4096, 256, 224, 16
-BATCHES, ROUNDS = 192, 5
-RASTER_BATCHES = 24
+BATCHES, ROUNDS = 128, 9
+RASTER_BATCHES = 12
 """Fewer, as they take long."""
 
 

@@ -21,6 +21,9 @@ SYMMETRIES = 8
 _WORDS = {1: tf.uint8, 2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
 """Size of a pixel in bytes -> the integer that holds all of its bands."""
 
+_INTEGERS_BEGIN = 1.5 * 2**23
+"""From here on float32 holds integers alone, in its last bits."""
+
 
 def apply_d4(
     images: tf.Tensor, labels: tf.Tensor, symmetry: tf.Tensor
@@ -132,7 +135,8 @@ def _scale_words(
         if dtype.min < 0:
             value = (value ^ (1 << bits - 1)) - (1 << bits - 1)  # Carries the sign on.
         scaled = tf.cast(value, tf.float32) * factor[:, None, None] + shift[:, band, None, None]
-        scaled = tf.cast(_round(scaled, dtype), tf.int32)
+        # The last bits of 1.5 * 2^23 plus an integer are that integer; XLA's cast checks for NaN.
+        scaled = tf.bitcast(tf.floor(_clip(scaled, dtype)) + _INTEGERS_BEGIN, tf.int32)
         bands.append(tf.bitwise.left_shift(tf.cast(scaled, words.dtype) & mask, place))
     return tf.where(words != 0, reduce(tf.bitwise.bitwise_or, bands), words)
 
@@ -144,7 +148,9 @@ def _scale_bands(image: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Te
     rows = tf.reshape(image, [image.shape[0], -1])
     scaled = tf.cast(rows, tf.float32) * factor + tf.tile(shift, image.shape[1:2])
     if not image.dtype.is_floating:
-        scaled = tf.cast(_round(scaled, image.dtype), image.dtype)
+        scaled = _clip(scaled, image.dtype)
+        # Casting cuts off by itself above 0.
+        scaled = tf.cast(scaled if image.dtype.min == 0 else tf.floor(scaled), image.dtype)
     scaled = tf.reshape(scaled, image.shape)
     is_missing = tf.reduce_all(image == 0, axis=-1, keepdims=True)
     # Most crops have no missing pixel, and masking costs more than all the rest.
@@ -152,8 +158,6 @@ def _scale_bands(image: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Te
     return tf.cond(tf.reduce_any(is_missing), masked, partial(tf.identity, scaled))
 
 
-def _round(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Clip to the range of an integer; half is added, so that cutting off rounds half up."""
-    values = tf.clip_by_value(values + 0.5, float(dtype.min), float(dtype.max))
-    # Casting cuts off by itself above 0.
-    return values if dtype.min == 0 else tf.floor(values)
+def _clip(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Add half, so that cutting off rounds half up, and clip to the range of an integer."""
+    return tf.clip_by_value(values + 0.5, float(dtype.min), float(dtype.max))

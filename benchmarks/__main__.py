@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("conversion", "pipeline", "trainer", "predict", "compression")
+NAMES = ("conversion", "input", "trainer", "predict", "compression")
 
 for name in sys.argv[1:] or NAMES:
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -39,7 +39,8 @@ def race(
 def report(
     title: str, rates: dict[str, list[float]], limit: str, target: float | None = None
 ) -> None:
-    """Print the median of each rival, its range, and its share of the limit.
+    """Print the median of each rival, its range, and its share of the limit, or of any rival that
+    the others are held against.
 
     The share is the median over rounds, in each of which both had the same machine. The first
     rival has to reach the target.
@@ -52,7 +53,7 @@ def report(
         [name, statistics.median(values), f"{min(values):.4g} – {max(values):.4g}", shares[name]]
         for name, values in rates.items()
     ]
-    headers = ["", title, "range", "of the limit"]
+    headers = ["", title, "range", f"of {limit}"]
     print(tabulate(rows, headers, floatfmt=("", ".4g", "", ".3f")))
     if target is not None:
         share = next(iter(shares.values()))

@@ -5,6 +5,7 @@ report = assess(EvaluateConfig(model="run/bundle", data="data", out="report"))
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,11 +21,14 @@ from lcseg.evaluation.report import Report, write_report
 from lcseg.evaluation.scoring import ChipScorer, score_map
 from lcseg.model.bundle import Bundle, load_bundle
 from lcseg.pictures import draw_panels, figure_png, stretch
-from lcseg.pipeline.memory import ChipStore, load_chips, require_fit
+from lcseg.pipeline.caching import plan_cache
+from lcseg.pipeline.store import ChipStore
 from lcseg.raster.grid import pixel_sizes_agree
 from lcseg.raster.source import bands_agree
 from lcseg.records.folder import open_workspace
 from lcseg.records.manifest import Manifest, read_manifest
+
+_LOG = logging.getLogger("lcseg")
 
 PANEL_CHIPS = 4
 
@@ -40,9 +44,7 @@ def assess(config: EvaluateConfig) -> Report:
 
 def choose_chips(store: ChipStore, n: int) -> list[int]:
     """Choose the chips whose labels show the most: many classes, evenly (entropy), few ignored."""
-    labels = store.labels.numpy().reshape(len(store), -1)
-    counts = np.stack([np.bincount(label, minlength=256) for label in labels]).astype(float)
-    share = counts / counts.sum(axis=1, keepdims=True)
+    share = store.histograms / store.histograms.sum(axis=1, keepdims=True)
     share[:, -1] = 0
     entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=1)
     return sorted(np.argsort(-entropy, kind="stable")[:n].tolist())
@@ -54,7 +56,7 @@ def draw_predictions(
     """Picture chips as rows of (image, label, prediction), uint8 [H, W, 3] each."""
     rows = []
     for chip in chips:
-        image, label = store.images[chip].numpy(), store.labels[chip].numpy()
+        image, label = store.read_chip(chip)
         height, width = label.shape
         pad = [[0, -height % multiple_px], [0, -width % multiple_px], [0, 0]]
         logits = model(np.pad(image, pad, "reflect")[None], training=False)
@@ -68,8 +70,9 @@ def draw_predictions(
 def _assess_bundle(config: EvaluateConfig) -> tuple[Report, bytes]:
     bundle, manifest = load_bundle(config.model), read_manifest(config.data)
     _require_fit(bundle, manifest, config)
-    require_fit(config.data, manifest, [config.split])
-    store = load_chips(config.data, manifest, config.split, config.quiet)
+    cache = plan_cache(config.data, manifest, [config.split])
+    _LOG.info("%s", cache)
+    store = cache.open(config.split, config.quiet)
     stride_px = bundle.info.stride_px
     scorer = ChipScorer(bundle.model, manifest.class_scheme.n_classes)
     confusion, _ = scorer.score(store, config.batch, stride_px, config.quiet)

@@ -18,7 +18,7 @@ from lcseg.errors import LcsegError, UnknownCodesError
 from lcseg.evaluation.confusion import Confusion
 from lcseg.model.losses import LOSSES, Loss
 from lcseg.pipeline.dataset import evaluation_batches
-from lcseg.pipeline.memory import ChipStore
+from lcseg.pipeline.store import ChipStore
 from lcseg.progress import Progress
 from lcseg.raster.cog import read_class_names
 from lcseg.raster.grid import Window, cover
@@ -63,7 +63,7 @@ class ChipScorer:
         """Judge the model on every chip once: the confusion matrix and the loss."""
         counts = np.zeros((self._n_classes, self._n_classes), np.int64)
         sums: tf.Tensor | float = 0.0
-        with Progress("evaluate", len(store), "chips", quiet) as progress:
+        with Progress("evaluate", len(store), "chips", quiet) as progress, store.named_faults():
             for images, labels in evaluation_batches(store, batch, multiple_px):
                 batch_counts, batch_sums = self._judge(images, labels)
                 counts += batch_counts.numpy()

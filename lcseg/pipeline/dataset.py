@@ -1,11 +1,12 @@
-"""From chips in memory to batches.
+"""From chips to batches.
 
     batches = training_batches(store, config, statistics, seed=0, batch=16, first=0, last=1000)
     for images, labels in evaluation_batches(store, batch=16, multiple_px=16): …
 
 Training is an endless row of draws. Draw d is of epoch d // N and takes the chip at place d % N of
-that epoch's permutation; its crop, symmetry and light depend on (seed, epoch, chip) alone. So any
-batch can be made without those before it, and a resumed run sees what an undisturbed one would.
+that epoch's order; its crop, symmetry and light depend on (seed, epoch, chip) alone, and on how
+often that epoch has taken the chip before. So any batch can be made without those before it, and a
+resumed run sees what an undisturbed one would.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ import tensorflow as tf
 from lcseg.classes import IGNORE
 from lcseg.pipeline.augmentation import SYMMETRIES, apply_d4, shift_light
 from lcseg.pipeline.config import InputConfig
-from lcseg.pipeline.memory import ChipStore
+from lcseg.pipeline.sampling import draw_chips
+from lcseg.pipeline.store import ChipStore
 from lcseg.records.manifest import BandStatistics
+
+PARALLEL_CALLS = tf.data.AUTOTUNE
+"""Batches made side by side; changes nothing but speed."""
 
 
 def training_batches(
@@ -33,7 +38,7 @@ def training_batches(
 
     Args:
         store: the chips.
-        config: crop and augmentation; its global batch is not used here.
+        config: sampling, crop and augmentation; its global batch is not used here.
         statistics: of the training split.
         seed: decides order, crops and augmentation.
         batch: crops in a batch, of one device.
@@ -47,8 +52,10 @@ def training_batches(
     mean = tf.constant(statistics.mean, tf.float32)
     std = tf.constant(statistics.std, tf.float32)
 
-    def make_batch(epochs: tf.Tensor, chips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        numbers = _draw_numbers(epochs, chips, seed, 4 + len(statistics.mean))
+    def make_batch(
+        epochs: tf.Tensor, chips: tf.Tensor, occurrences: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        numbers = _draw_numbers(epochs, chips, occurrences, seed, 4 + len(statistics.mean))
         images, labels = _crop(store, chips, numbers[:, :2], config.crop_px)
         if config.d4:
             symmetry = tf.cast(numbers[:, 2] * SYMMETRIES, tf.int32)
@@ -60,34 +67,11 @@ def training_batches(
         return images, labels
 
     return (
-        draw_chips(len(store), seed, first * batch, last * batch)
+        draw_chips(store, config.sampling, seed, first * batch, last * batch)
         .batch(batch, drop_remainder=True)
-        .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(make_batch, num_parallel_calls=PARALLEL_CALLS, deterministic=True)
         .prefetch(2)
     )
-
-
-def draw_chips(count: int, seed: int, first: int, last: int) -> tf.data.Dataset:
-    """Say which chips the draws number `first` to `last` - 1 of a run take.
-
-    Args:
-        count: how many chips there are.
-        seed: of the run.
-        first: number of the first draw.
-        last: number after the last draw.
-
-    Returns:
-        Elements (epoch, chip), int64 scalars: within an epoch every chip comes once, in an order
-        that depends on (seed, epoch) alone.
-    """
-
-    def draw_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        chips = tf.range(count, dtype=tf.int64)
-        order = tf.random.experimental.stateless_shuffle(chips, tf.stack([np.int64(seed), epoch]))
-        return tf.data.Dataset.from_tensor_slices((tf.fill([count], epoch), order))
-
-    epochs = tf.data.Dataset.range(first // count, -(-last // count))
-    return epochs.flat_map(draw_epoch).skip(first % count).take(last - first)
 
 
 def evaluation_batches(store: ChipStore, batch: int, multiple_px: int) -> tf.data.Dataset:
@@ -98,28 +82,31 @@ def evaluation_batches(store: ChipStore, batch: int, multiple_px: int) -> tf.dat
         batch: chips in a batch; the last one is filled up with chips that are all ignored.
         multiple_px: chips are padded (by reflection, ignored in the label) to a multiple of this.
     """
-    height, width = store.images.shape[1:3]
+    height, width, _ = store.image_shape
     pad = [[0, 0], [0, -height % multiple_px], [0, -width % multiple_px]]
     count = len(store)
 
     def take_batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         places = start + tf.range(batch, dtype=tf.int64)
         chips = tf.minimum(places, count - 1)
-        labels = tf.gather(store.labels, chips)
+        images, labels = store.read_crops(chips, tf.zeros([batch, 2], tf.int64), (height, width))
         labels = tf.where((places < count)[:, None, None], labels, tf.constant(IGNORE, tf.uint8))
-        images = tf.pad(tf.gather(store.images, chips), [*pad, [0, 0]], "REFLECT")
+        images = tf.pad(images, [*pad, [0, 0]], "REFLECT")
         return images, tf.pad(labels, pad, constant_values=IGNORE)
 
     return (
         tf.data.Dataset.range(0, count, batch)
-        .map(take_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(take_batch, num_parallel_calls=PARALLEL_CALLS, deterministic=True)
         .prefetch(2)
     )
 
 
-def _draw_numbers(epochs: tf.Tensor, chips: tf.Tensor, seed: int, n: int) -> tf.Tensor:
-    """Uniform numbers in [0, 1), float32 [draws, n], by (seed, epoch, chip)."""
-    keys = tf.stack([epochs * np.int64(2**32) + np.int64(seed), chips], axis=1)
+def _draw_numbers(
+    epochs: tf.Tensor, chips: tf.Tensor, occurrences: tf.Tensor, seed: int, n: int
+) -> tf.Tensor:
+    """Uniform numbers in [0, 1), float32 [draws, n], by (seed, epoch, chip, occurrence)."""
+    whens = epochs * np.int64(2**32) + np.int64(seed)
+    keys = tf.stack([whens, chips + occurrences * np.int64(2**32)], axis=1)
     return tf.stack(
         [tf.random.stateless_uniform([n], key) for key in tf.unstack(keys, int(keys.shape[0]))]
     )
@@ -129,13 +116,7 @@ def _crop(
     store: ChipStore, chips: tf.Tensor, offsets: tf.Tensor, crop_px: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Cut a square out of each chip; offsets in [0, 1) span the places where it fits."""
-    chip_px, bands = int(store.images.shape[1]), int(store.images.shape[3])
+    chip_px = store.image_shape[0]
     crop_px = crop_px or chip_px
     starts = tf.cast(offsets * (chip_px - crop_px + 1), tf.int64)
-    begins = tf.unstack(tf.concat([chips[:, None], starts], axis=1), int(chips.shape[0]))
-    images = [
-        tf.slice(store.images, tf.concat([begin, [0]], 0), [1, crop_px, crop_px, bands])
-        for begin in begins
-    ]
-    labels = [tf.slice(store.labels, begin, [1, crop_px, crop_px]) for begin in begins]
-    return tf.concat(images, axis=0), tf.concat(labels, axis=0)
+    return store.read_crops(chips, starts, (crop_px, crop_px))

@@ -1,5 +1,6 @@
 """Records to tensors, inside tf.data.
 
+image_hwc, label_hw, histogram = parse_chip(spec, record)
 image_hwc, label_hw = parse_pixels(spec, record)
 """
 
@@ -14,22 +15,33 @@ from lcseg.records import spec as keys
 from lcseg.records.spec import RecordSpec
 
 
-def parse_pixels(spec: RecordSpec, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Parse a scalar string tensor into image [H, W, C] of the spec's dtype and label [H, W].
+def parse_chip(spec: RecordSpec, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Parse a scalar string tensor.
+
+    Returns:
+        Image [H, W, C] of the spec's dtype, label uint8 [H, W], histogram int64 [classes + 1].
 
     Raises:
         tf.errors.InvalidArgumentError: the record does not fit the spec; it names the key.
         tf.errors.OpError: a value is no zlib stream where the spec says so.
     """
     wanted = {key: tf.io.FixedLenFeature([], tf.string) for key in (keys.IMAGE, keys.LABEL)}
+    wanted[keys.HISTOGRAM] = tf.io.FixedLenFeature([spec.classes + 1], tf.int64)
     features = tf.io.parse_single_example(record, wanted)
     if spec.compression == "zlib":
         # It knows no limit to what a stream expands to; `lcseg inspect` finds those that lie.
-        features = {key: tf.io.decode_compressed(x, "ZLIB") for key, x in features.items()}
+        for key in (keys.IMAGE, keys.LABEL):
+            features[key] = tf.io.decode_compressed(features[key], "ZLIB")
     return (
         _parse_array(features, keys.IMAGE, spec.image_shape, spec.dtype),
         _parse_array(features, keys.LABEL, spec.image_shape[:2], "uint8"),
+        features[keys.HISTOGRAM],
     )
+
+
+def parse_pixels(spec: RecordSpec, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Parse image and label as `parse_chip` does."""
+    return parse_chip(spec, record)[:2]
 
 
 def _parse_array(

@@ -15,7 +15,16 @@ from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
 from lcseg.training.config import TrainConfig
 
-_FREE = ("run", "data", "quiet", "cache_gb", "steps_per_call", "checkpoint_steps")
+_FREE = (
+    "run",
+    "data",
+    "quiet",
+    "cache",
+    "cache_gb",
+    "cache_dir",
+    "steps_per_call",
+    "checkpoint_steps",
+)
 """Settings that change nothing of the result, and so may differ when a run goes on."""
 
 

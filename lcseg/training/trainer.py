@@ -25,8 +25,8 @@ from lcseg.model.bundle import BundleInfo, save_bundle
 from lcseg.model.losses import LOSSES, weigh_classes
 from lcseg.model.receptive import measure_halo
 from lcseg.model.unet import ModelInput, build_unet
+from lcseg.pipeline.caching import CachePlan, plan_cache
 from lcseg.pipeline.dataset import training_batches
-from lcseg.pipeline.memory import load_chips, require_fit
 from lcseg.progress import Progress
 from lcseg.records.folder import claimed
 from lcseg.records.manifest import Manifest, read_manifest
@@ -65,11 +65,13 @@ def train(config: TrainConfig) -> TrainSummary:
     started_s = time.monotonic()
     manifest = read_manifest(config.data)
     _require_fit(config, manifest)
+    cache = _plan_cache(config, manifest)
+    _LOG.info("%s", cache)
     folder = open_run(config, manifest.digest)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     with claimed(folder.path, config.run, "--run"), StopRequest() as stop:
-        trainer = Trainer(config, manifest, folder)
+        trainer = Trainer(config, manifest, folder, cache)
         trainer.run(stop)
     best = float(trainer.state.best_mean_iou)
     seconds = time.monotonic() - started_s
@@ -79,13 +81,20 @@ def train(config: TrainConfig) -> TrainSummary:
 class Trainer:
     """A run in progress: everything that lives from its start to its end."""
 
-    def __init__(self, config: TrainConfig, manifest: Manifest, folder: RunFolder) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        manifest: Manifest,
+        folder: RunFolder,
+        cache: CachePlan | None = None,
+    ) -> None:
         self._config, self._manifest, self._folder = config, manifest, folder
         self._scheme = manifest.class_scheme
         self._strategy = build_strategy()
         self._require_even_batch()
-        self._chips = load_chips(config.data, manifest, "train", config.quiet)
-        self._validation = load_chips(config.data, manifest, "val", config.quiet)
+        cache = cache or _plan_cache(config, manifest)
+        self._chips = cache.open("train", config.quiet)
+        self._validation = cache.open("val", config.quiet)
         batch = config.input.batch
         self._epoch_steps = config.steps_per_epoch or math.ceil(len(self._chips) / batch)
         self._total_steps = config.epochs * self._epoch_steps
@@ -110,11 +119,9 @@ class Trainer:
         self._shown = choose_chips(self._validation, PANEL_CHIPS)
         self._monitor = Monitor(folder.tensorboard, self._scheme)
         _LOG.info(
-            "%s weights, %d chips (%.2f GB in memory), batch %d on %d devices; "
-            "%d epochs of %d steps, from step %d",
+            "%s weights, %d chips, batch %d on %d devices; %d epochs of %d steps, from step %d",
             f"{self._model.count_params():,}",
             len(self._chips),
-            len(self._chips) * manifest.spec.chip_bytes / 1e9,
             batch,
             self._strategy.num_replicas_in_sync,
             config.epochs,
@@ -189,7 +196,8 @@ class Trainer:
     def _advance(self, iterator: tf.data.Iterator, steps: int) -> str:
         """Make some steps; returns a note on how they went."""
         started_s = time.monotonic()
-        loss_sum, wait_s = (float(x) for x in self._train_steps(iterator, tf.constant(steps)))
+        with self._chips.named_faults():
+            loss_sum, wait_s = (float(x) for x in self._train_steps(iterator, tf.constant(steps)))
         seconds = time.monotonic() - started_s
         self.state.step.assign_add(steps)
         self.state.epoch_loss_sum.assign_add(loss_sum)
@@ -297,4 +305,11 @@ def _require_fit(config: TrainConfig, manifest: Manifest) -> None:
             "has no chips in its val split, which the best bundle is chosen by",
             "convert with a --val_share above 0",
         )
-    require_fit(config.data, manifest, ("train", "val"), config.input.cache_gb)
+
+
+def _plan_cache(config: TrainConfig, manifest: Manifest) -> CachePlan:
+    chosen = config.input
+    folder = chosen.cache_dir or f"{config.run}/cache"
+    return plan_cache(
+        config.data, manifest, ("train", "val"), chosen.cache, chosen.cache_gb, folder
+    )

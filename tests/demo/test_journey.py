@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
+from tensorboard.util import tensor_util
 
 from lcseg.demo.config import DemoConfig
 from lcseg.demo.journey import EPOCH_STEPS, Stage, describe, plan_way
@@ -29,6 +32,14 @@ def test_the_mapped_scene_is_of_the_test_split() -> None:
     assert plan.train.steps_per_epoch == EPOCH_STEPS
 
 
+def read_wait_shares(folder: Path) -> list[float]:
+    """The share of the time that each look at a run has seen its steps wait for input."""
+    events = EventAccumulator(str(folder), size_guidance={TENSORS: 0})
+    events.Reload()
+    recorded = events.Tensors("speed/input_wait_share")
+    return [float(tensor_util.make_ndarray(event.tensor_proto)) for event in recorded]
+
+
 @pytest.mark.slow
 def test_demo_learns_in_four_minutes_and_leaves_a_page(
     tmp_path: Path, lcseg: Callable[..., CompletedProcess[str]]
@@ -47,6 +58,11 @@ def test_demo_learns_in_four_minutes_and_leaves_a_page(
         assert re.search(rf"^{stage} ", done.stdout, re.MULTILINE)
     assert f"mean IoU {scores.mean_iou:.3f} on test" in done.stdout
     assert f"{scores.commonest_class_mean_iou:.3f})" in done.stdout
+
+    shares = read_wait_shares(tmp_path / "demo-run/run/tensorboard/train")
+    # Of each of the 10 steps between two looks; the first look holds the start of the input.
+    assert len(shares) > 10
+    assert statistics.mean(shares[1:]) < 0.02, f"input wait: {shares}"
 
     page = (tmp_path / "demo-run/index.html").read_text()
     assert page.count("data:image/png;base64,") == 3

@@ -17,10 +17,12 @@ from lcseg.evaluation.config import EvaluateConfig
 from lcseg.evaluation.report import Report
 from lcseg.evaluation.scoring import ChipScorer, score_map
 from lcseg.model.bundle import load_bundle
-from lcseg.pipeline.memory import ChipStore, load_chips
+from lcseg.pipeline.memory import load_chips
+from lcseg.pipeline.store import ArrayStore
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
 from lcseg.records.manifest import read_manifest
+from lcseg.records.statistics import count_classes
 
 SCHEME = load_scheme("chesapeake-4")
 
@@ -130,7 +132,8 @@ def test_the_chips_that_show_the_most_are_chosen():
     labels[2] = np.arange(64).reshape(8, 8) % 4
     labels[3, :4] = np.arange(32).reshape(4, 8) % 4  # As even, but half is ignored.
     labels[4] = np.arange(64).reshape(8, 8) % 2
-    store = ChipStore(tf.zeros((5, 8, 8, 3), tf.uint8), tf.constant(labels))
+    histograms = np.stack([count_classes(label, 4) for label in labels])
+    store = ArrayStore(tf.zeros((5, 8, 8, 3), tf.uint8), tf.constant(labels), histograms)
     assert choose_chips(store, 1) == [2]
     assert choose_chips(store, 2) == [2, 3]
     assert choose_chips(store, 3) == [2, 3, 4]
@@ -140,7 +143,7 @@ def test_the_chips_that_show_the_most_are_chosen():
 def test_predictions_are_pictured_beside_image_and_label(bundle, dataset):
     loaded, manifest = load_bundle(bundle), read_manifest(dataset)
     chips = load_chips(dataset, manifest, "test")
-    odd = ChipStore(chips.images[:, :51, :61], chips.labels[:, :51, :61])
+    odd = ArrayStore(chips.images[:, :51, :61], chips.labels[:, :51, :61], chips.histograms)
     (row,) = draw_predictions(loaded.model, odd, [1], SCHEME, loaded.info.stride_px)
     padded_hwc = np.pad(odd.images[1].numpy(), [(0, 1), (0, 3), (0, 0)], "reflect")
     logits = loaded.model(padded_hwc[None], training=False).numpy()[0, :51, :61]

@@ -14,9 +14,10 @@ from lcseg.evaluation.scoring import ChipScorer, score_map
 from lcseg.model.config import UNetConfig
 from lcseg.model.losses import LOSSES
 from lcseg.model.unet import ModelInput, build_unet
-from lcseg.pipeline.memory import ChipStore
+from lcseg.pipeline.store import ArrayStore
 from lcseg.raster.cog import class_map_profile, write_cog
 from lcseg.raster.grid import Grid, Window
+from lcseg.records.statistics import count_classes
 
 SCHEME = load_scheme("chesapeake-4")
 STRIDE_PX = 4
@@ -31,13 +32,14 @@ def model() -> keras.Model:
     return build_unet(UNetConfig(2, 4, "none"), model_input, SCHEME.n_classes)
 
 
-def make_store(count: int, chip_px: int) -> ChipStore:
+def make_store(count: int, chip_px: int) -> ArrayStore:
     """Chips of noise, a third of their pixels ignored, the first one wholly."""
     random = np.random.default_rng([count, chip_px])
     labels = random.choice([0, 1, 2, 3, IGNORE, IGNORE], (count, chip_px, chip_px))
     labels[0] = IGNORE
     images = random.integers(0, 256, (count, chip_px, chip_px, 3), np.uint8)
-    return ChipStore(tf.constant(images), tf.constant(labels.astype(np.uint8)))
+    histograms = np.stack([count_classes(label, 4) for label in labels])
+    return ArrayStore(tf.constant(images), tf.constant(labels.astype(np.uint8)), histograms)
 
 
 def infer(model: keras.Model, image_hwc: np.ndarray) -> np.ndarray:
@@ -49,7 +51,7 @@ def infer(model: keras.Model, image_hwc: np.ndarray) -> np.ndarray:
 
 
 def score_slowly(
-    model: keras.Model, store: ChipStore, weights: np.ndarray
+    model: keras.Model, store: ArrayStore, weights: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """The confusion matrix and the weighted mean cross-entropy, chip by chip."""
     labels, predictions, entropies = [], [], []

@@ -109,6 +109,48 @@ def test_light_leaves_pixels_without_data():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 5, 8, 16])
+def test_pixels_of_any_number_of_bands_are_turned_and_lit_and_missing_ones_stay(dtype, bands):
+    random = np.random.default_rng(bands)
+    images = random.integers(0, 3, (8, 6, 6, bands)).astype(dtype) * np.array(40, dtype)
+    is_missing = random.random((8, 6, 6)) < 0.3
+    is_missing[0] = False  # The way of crops that miss nothing.
+    images[is_missing] = 0
+    images[~is_missing, -1] = 40
+    labels = random.integers(0, 9, (8, 6, 6)).astype(np.uint8)
+    turned, turned_labels = turned_by(images, labels, np.arange(8))
+    lit = shift_light(
+        tf.constant(images),
+        tf.fill([8], 0.5),
+        tf.fill([8, bands], 2.5),
+        tf.zeros(bands),
+        tf.ones(bands),
+    )
+    expected = images * 0.5 + 2.5
+    expected = expected if dtype == "float32" else np.floor(expected + 0.5)
+    np.testing.assert_array_equal(lit, np.where(is_missing[..., None], 0, expected))
+    for n in range(8):
+        np.testing.assert_array_equal(turned[n], turn(images[n], n))
+        np.testing.assert_array_equal(turned_labels[n], turn(labels[n], n))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bands"), [("uint8", 4), ("int16", 2), ("uint16", 4), ("uint8", 3)]
+)
+def test_light_of_a_sample_does_not_depend_on_its_batch(dtype, bands):
+    random = np.random.default_rng(7)
+    images = random.integers(0, 256, (7, 37, 41, bands)).astype(dtype)
+    drawn = [random.uniform(0.5, 1.5, 7), random.uniform(-1, 1, (7, bands))]
+    contrast, brightness = (x.astype(np.float32) for x in drawn)
+    mean, std = tf.fill([bands], 99.7), tf.fill([bands], 33.3)
+    whole = shift_light(tf.constant(images), contrast, brightness, mean, std)
+    for n in range(7):
+        one = slice(n, n + 1)
+        alone = shift_light(tf.constant(images[one]), contrast[one], brightness[one], mean, std)
+        np.testing.assert_array_equal(whole[one], alone)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_light_that_is_not_shifted_leaves_every_value(dtype):
     images, _ = random_batch(3, dtype)
     lit = shift_light(

@@ -8,6 +8,7 @@ from lcseg.pipeline.config import InputConfig
 def test_input_has_defaults_that_stand():
     config = InputConfig()
     assert (config.batch, config.crop_px, config.d4) == (16, 0, True)
+    assert (config.cache, config.sampling) == ("auto", "uniform")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,8 @@ def test_input_has_defaults_that_stand():
         ({"contrast": 1.0}, r"--contrast must be in \[0, 1\)"),
         ({"contrast": -0.1}, r"--contrast must be in \[0, 1\)"),
         ({"brightness": -0.1}, "--brightness at least 0"),
+        ({"cache": "tape"}, "--cache=tape, expected one of auto, memory, disk, none"),
+        ({"sampling": "fair"}, "--sampling=fair, expected one of uniform, balanced"),
     ],
 )
 def test_choice_that_makes_no_sense_is_refused_by_its_flag(choice, says):

@@ -7,20 +7,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcseg.classes import IGNORE
+from lcseg.pipeline import dataset as pipeline
 from lcseg.pipeline.config import InputConfig
-from lcseg.pipeline.dataset import draw_chips, evaluation_batches, training_batches
-from lcseg.pipeline.memory import ChipStore
+from lcseg.pipeline.dataset import evaluation_batches, training_batches
+from lcseg.pipeline.store import ArrayStore
 from lcseg.records.manifest import BandStatistics
 
 STATISTICS = BandStatistics(1, (50.0, 6.0, 6.0), (9.0, 3.0, 3.0), (0.0,) * 3, (99.0,) * 3)
 PLAIN = {"brightness": 0.0, "contrast": 0.0}
 
 
-def make_store(count: int, side: int = 12) -> ChipStore:
+def make_store(count: int, side: int = 12) -> ArrayStore:
     """Chips whose three bands are their number, the row and the column; the label is row + col."""
     chip, row, col = np.meshgrid(np.arange(count), np.arange(side), np.arange(side), indexing="ij")
     images = np.stack([chip, row, col], axis=-1).astype(np.int16)
-    return ChipStore(tf.constant(images), tf.constant((row + col).astype(np.uint8)))
+    # Chip n shows n + 1 pixels of the class 0 and one of the class 1, whatever its labels say.
+    histograms = np.stack([1 + np.arange(count), np.ones(count), np.zeros(count)], 1).astype(int)
+    return ArrayStore(tf.constant(images), tf.constant((row + col).astype(np.uint8)), histograms)
 
 
 def make_samples(store, config, batch, first, last, seed=0):
@@ -50,46 +53,18 @@ def test_training_batches_are_crops_with_their_labels():
         np.testing.assert_array_equal(labels, images[..., 1] + images[..., 2])
 
 
-def draw(count, seed, first, last):
-    """(epoch, chip) of draws, int64 [n, 2]."""
-    drawn = draw_chips(count, seed, first, last).batch(last - first)
-    return np.stack(next(drawn.as_numpy_iterator()), axis=1)
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 40), st.integers(0, 2**31 - 1), st.integers(0, 10**6))
-def test_each_epoch_holds_every_chip_once(count, seed, epoch):
-    drawn = draw(count, seed, epoch * count, (epoch + 1) * count)
-    assert set(drawn[:, 0]) == {epoch}
-    assert sorted(drawn[:, 1]) == list(range(count))
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 12), st.integers(0, 30), st.integers(1, 30))
-def test_draws_from_the_middle_are_those_of_the_whole_run(count, first, n):
-    np.testing.assert_array_equal(
-        draw(count, 7, first, first + n), draw(count, 7, 0, 60)[first:][:n]
-    )
-
-
-def test_epochs_and_seeds_have_orders_of_their_own():
-    """A cipher with a key of a few bits, for one, would come round again after 256 epochs."""
-    orders = [draw(12, seed, 0, 12 * 300)[:, 1].reshape(300, 12) for seed in (0, 1, 256)]
-    assert len({order.tobytes() for of_seed in orders for order in of_seed}) == 900
-
-
-def test_every_chip_is_as_often_in_every_place():
-    counts = np.zeros((5, 5))
-    for order in draw(5, 3, 0, 5 * 2000)[:, 1].reshape(2000, 5):
-        counts[np.arange(5), order] += 1
-    # 400 expected; chi squared of 16 degrees of freedom is beyond 39 once in a thousand.
-    assert (np.square(counts - 400) / 400).sum() < 39
-
-
 @settings(deadline=None, max_examples=8)
-@given(st.integers(1, 7), st.integers(1, 4), st.integers(0, 5), st.integers(0, 2**31 - 1))
-def test_batches_made_from_the_middle_are_those_of_the_whole_run(count, batch, middle, seed):
-    store, config = make_store(count), InputConfig(crop_px=8)
+@given(
+    st.integers(1, 7),
+    st.integers(1, 4),
+    st.integers(0, 5),
+    st.integers(0, 2**31 - 1),
+    st.sampled_from(["uniform", "balanced"]),
+)
+def test_batches_made_from_the_middle_are_those_of_the_whole_run(
+    count, batch, middle, seed, sampling
+):
+    store, config = make_store(count), InputConfig(crop_px=8, sampling=sampling)
     whole = make_samples(store, config, batch, 0, 6, seed)
     rest = make_samples(store, config, batch, middle, 6, seed)
     for of_whole, of_rest in zip(whole, rest, strict=True):
@@ -102,6 +77,29 @@ def test_samples_do_not_depend_on_how_many_make_a_batch(choice):
     one, two = (make_samples(store, config, batch, 0, 24 // batch) for batch in (2, 8))
     for x, y in zip(one, two, strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "balanced"])
+def test_samples_do_not_depend_on_how_many_are_made_side_by_side(monkeypatch, sampling):
+    store, config = make_store(40), InputConfig(crop_px=4, sampling=sampling)
+    made = []
+    for calls in (1, 2, 7, tf.data.AUTOTUNE):
+        monkeypatch.setattr(pipeline, "PARALLEL_CALLS", calls)
+        images, labels = make_samples(store, config, 4, 0, 20)
+        made.append((images.tobytes(), labels.tobytes()))
+    assert len(set(made)) == 1
+    assert len({image.tobytes() for image in images}) > 60
+
+
+def test_chip_that_an_epoch_takes_again_is_cut_anew():
+    config = InputConfig(crop_px=4, sampling="balanced", d4=False, **PLAIN)
+    store = make_store(9)
+    # Nearly all of class 0 is in chip 5, so an epoch takes it four times or more.
+    store.histograms[:, 0] = np.where(np.arange(9) == 5, 10**6, 1)
+    images, _ = make_samples(store, config, 9, 0, 1)
+    places = [place_of(image) for image in images]
+    again = [place for place in places if place[0] == 5]
+    assert len(again) >= 4 and len(set(again)) >= 3
 
 
 def test_seed_decides_crops_and_light():

@@ -30,8 +30,10 @@ def test_run_is_made_once_and_found_again(config):
 
 def test_settings_that_change_no_result_may_differ(config):
     open_run(config, "digest")
+    begin(config)
+    chosen = InputConfig(cache="disk", cache_gb=1, cache_dir="/fast")
     other = dataclasses.replace(
-        config, data="elsewhere", quiet=True, steps_per_call=3, input=InputConfig(cache_gb=1)
+        config, data="elsewhere", quiet=True, steps_per_call=3, input=chosen
     )
     open_run(other, "digest")
 

@@ -13,8 +13,9 @@ from lcseg.model.config import UNetConfig
 from lcseg.pipeline.config import InputConfig
 from lcseg.records.manifest import read_manifest, write_manifest
 from lcseg.training.config import OptimizerConfig, TrainConfig
-from lcseg.training.run import History, RunFolder, flatten
-from lcseg.training.trainer import train
+from lcseg.training.run import History, RunFolder, flatten, open_run
+from lcseg.training.signals import StopRequest
+from lcseg.training.trainer import Trainer, train
 
 
 def make_config(dataset, run, **choice):
@@ -113,7 +114,10 @@ def test_folder_that_is_no_run_is_refused_and_left(dataset, tmp_path):
     [
         ({"input": InputConfig(crop_px=128)}, "--crop_px=128: is larger than the chips, which ha"),
         ({"model": UNetConfig(7, 2)}, "--crop_px=64: is not a multiple of 128, as --depth=7 need"),
-        ({"input": InputConfig(cache_gb=1e-6)}, "do not fit into 1e-06 GB of memory; raise --cac"),
+        (
+            {"input": InputConfig(cache="memory", cache_gb=1e-6)},
+            "do not fit into 1e-06 GB of memory; raise --cac",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused_before_a_run_is_made(
@@ -128,9 +132,61 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_a_run_is_made(
 def test_budget_is_for_training_and_validation_together(dataset, tmp_path):
     manifest = read_manifest(dataset)
     of_train = manifest.chips_of("train") * manifest.spec.chip_bytes
-    config = make_config(dataset, tmp_path / "run", input=InputConfig(cache_gb=of_train / 1e9))
+    chosen = InputConfig(cache="memory", cache_gb=of_train / 1e9)
+    config = make_config(dataset, tmp_path / "run", input=chosen)
     with pytest.raises(LcsegError, match="do not fit"):
         train(config)
+
+
+def weights_of(summary):
+    """The bytes of every weight of the best bundle."""
+    return [w.numpy().tobytes() for w in load_bundle(summary.bundle).model.weights]
+
+
+@pytest.mark.parametrize("choice", [{"cache": "none"}, {"cache_gb": 1e-6}, {"cache": "disk"}])
+def test_run_ends_with_the_same_weights_wherever_chips_are_kept(
+    finished, dataset, tmp_path, caplog, choice
+):
+    config, summary = finished
+    chosen = dataclasses.replace(config.input, **choice)
+    config = make_config(dataset, tmp_path / "run", input=chosen)
+    with caplog.at_level("INFO", "lcseg"):
+        assert weights_of(train(config)) == weights_of(summary)
+    kind = "none" if choice == {"cache": "none"} else "disk"
+    assert any(line.startswith(f"cache: {kind}, ") for line in caplog.messages)
+    assert len(list((tmp_path / "run").glob("cache/*.chips"))) == (2 if kind == "disk" else 0)
+
+
+def test_run_in_memory_ends_without_the_data_it_began_with(finished, dataset, tmp_path):
+    _, summary = finished
+    data = shutil.copytree(dataset, tmp_path / "data")
+    config = make_config(data, tmp_path / "run")
+    manifest = read_manifest(data)
+    trainer = Trainer(config, manifest, open_run(config, manifest.digest))
+    shutil.rmtree(data)
+    with StopRequest() as stop:
+        trainer.run(stop)
+    assert trainer.step == summary.steps
+
+
+def test_shard_that_is_damaged_while_it_is_read_is_told_in_one_line(dataset, tmp_path):
+    data = shutil.copytree(dataset, tmp_path / "data")
+    path = data / read_manifest(data).shards_of("train")[0].file
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 1
+    path.write_bytes(content)
+    chosen = InputConfig(batch=4, crop_px=32, cache="none")
+    with pytest.raises(LcsegError, match="is damaged at the record that begins at byte 0; convert"):
+        train(make_config(data, tmp_path / "run", input=chosen))
+
+
+def test_balanced_run_trains_and_is_not_gone_on_with_otherwise(dataset, tmp_path):
+    chosen = InputConfig(batch=4, crop_px=32, sampling="balanced")
+    config = make_config(dataset, tmp_path / "run", input=chosen)
+    assert train(config).best_mean_iou > 0
+    other = dataclasses.replace(config, input=dataclasses.replace(chosen, sampling="uniform"))
+    with pytest.raises(LcsegError, match="--sampling was balanced, now uniform"):
+        train(other)
 
 
 def test_data_without_a_validation_split_are_refused(dataset, tmp_path):

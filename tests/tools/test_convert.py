@@ -529,7 +529,8 @@ def test_odd_raster_gives_a_plan_or_one_line(real_data, tmp_path, role):
                     "labels": str(label),
                     "label_band": 1 if role == "label" else 0,
                     "allow_ungeoreferenced": True,
-                    "chip_px": 16,
+                    # Large ones in chips of such a size as users have.
+                    "chip_px": 256 if min(shape) > 1000 else 16,
                     "block_chips": 1,
                     "split_buffer_px": 1,
                     "plan": True,

@@ -18,53 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from lcseg import __version__
-from lcseg.classes import IGNORE, ClassScheme
 from lcseg.documents import format_document
 from lcseg.raster.dataset import bounded_cache
-from lcseg.raster.grid import Grid, Window
-from lcseg.raster.label import open_label
 from lcseg.raster.pairing import SPLITS
-from lcseg.raster.source import open_image
 from lcseg.records.codec import encode_chip
 from lcseg.records.layout import Layout
 from lcseg.records.manifest import ShardInfo
-from lcseg.records.selection import KEPT, Selection
+from lcseg.records.piece import Piece, Setting, read_chips
+from lcseg.records.selection import KEPT
 from lcseg.records.shards import ShardWriter, write_shard
-from lcseg.records.spec import Chip, RecordSpec
 from lcseg.records.statistics import Moments, count_classes
 from lcseg.records.survey import Scene
-
-_READ_BYTES = 16_000_000
-"""How much is read at once: blocks that several chips share are then decompressed once."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is alike in all parts of a conversion."""
-
-    spec: RecordSpec  # Of the records.
-    scheme: ClassScheme  # Says what label codes mean.
-    selection: Selection  # Says which chips are kept.
-    label_band: int  # Of the label rasters, from 1; 0: the only one.
-    allow_ungeoreferenced: bool  # Take rasters without CRS.
-    created_by: str = f"lcseg {__version__}"  # Another version may do it otherwise.
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Some chips of one scene."""
-
-    scene: int  # Its number.
-    key: str  # Its name.
-    image: str  # Absolute path of the image raster.
-    label: str  # Absolute path of the label raster.
-    date: str  # When the image was taken.
-    alpha: int  # Band of the image that is transparency; 0: none.
-    grid: Grid  # Of the image.
-    files: tuple[tuple[str, int, int], ...]  # Path, size and time of change of what is read.
-    windows: tuple[tuple[int, int, int, int], ...]  # Row, col, height, width.
-    splits: tuple[int, ...]  # Indices into SPLITS.
 
 
 @dataclass(frozen=True)
@@ -199,7 +163,7 @@ def _convert_piece(
     moments = Moments.empty(spec.bands)
     counts = {split: np.zeros(spec.classes + 1, np.int64) for split in SPLITS}
     fates, pixels, missing, ignored = "", 0, 0, 0
-    for split, (chip, valid_hw) in zip(piece.splits, _cut(piece, spec, setting), strict=True):
+    for split, (chip, valid_hw) in zip(piece.splits, read_chips(piece, setting), strict=True):
         of_chip = count_classes(chip.label_hw, spec.classes)
         pixels += valid_hw.size
         missing += valid_hw.size - int(np.count_nonzero(valid_hw))
@@ -222,78 +186,3 @@ def _valid_pixels(image_hwc: np.ndarray, valid_hw: np.ndarray) -> np.ndarray:
     height, width = valid_hw.shape
     inside = image_hwc[:height, :width]
     return inside.reshape(-1, inside.shape[2]) if valid_hw.all() else inside[valid_hw]
-
-
-def _cut(piece: Piece, spec: RecordSpec, setting: Setting) -> Iterator[tuple[Chip, np.ndarray]]:
-    """Read chips in order, with which of the pixels in their windows are valid, bool [h, w]."""
-    with (
-        open_image(piece.image, piece.alpha) as image,
-        open_label(
-            piece.label,
-            image.grid,
-            setting.scheme,
-            setting.label_band,
-            setting.allow_ungeoreferenced,
-        ) as label,
-    ):
-        most_px = _READ_BYTES // (spec.chip_bytes // spec.chip_px**2)
-        for run, around in _runs([Window(*window) for window in piece.windows], most_px):
-            image_hwc, valid_hw = image.read(around)
-            label_hw = label.read(around)
-            if not valid_hw.all():
-                label_hw = np.where(valid_hw, label_hw, IGNORE)
-            for window in run:
-                place = window.within(around).slices
-                yield (
-                    Chip(
-                        _fill(image_hwc[place], spec.image_shape, 0),
-                        _fill(label_hw[place], spec.image_shape[:2], IGNORE),
-                        piece.key,
-                        window.row,
-                        window.col,
-                        image.grid.transform_of(window),
-                        image.grid.crs or "",
-                        piece.date,
-                    ),
-                    valid_hw[place],
-                )
-
-
-def _runs(windows: Sequence[Window], most_px: int) -> Iterator[tuple[list[Window], Window]]:
-    """Put windows together that follow each other row by row, with the window around them."""
-    run: list[Window] = []
-    for window in windows:
-        if run and not (_goes_on(run, window) and _area(_around([*run, window])) <= most_px):
-            yield run, _around(run)
-            run = []
-        run.append(window)
-    if run:
-        yield run, _around(run)
-
-
-def _goes_on(run: list[Window], window: Window) -> bool:
-    """Whether a window comes next in its row, or begins another one below."""
-    first, last = run[0], run[-1]
-    if window.row == last.row:
-        return last.col < window.col <= last.col + last.width
-    return window.col == first.col and last.row < window.row <= last.row + last.height
-
-
-def _around(windows: Sequence[Window]) -> Window:
-    """The smallest window that holds all of some, which stand row by row."""
-    row, col = windows[0].row, windows[0].col
-    height = windows[-1].row + windows[-1].height - row
-    return Window(row, col, height, max(w.col + w.width for w in windows) - col)
-
-
-def _area(window: Window) -> int:
-    return window.height * window.width
-
-
-def _fill(values: np.ndarray, shape: tuple[int, ...], rest: int) -> np.ndarray:
-    """Values in the upper left of an array of a shape, and `rest` elsewhere."""
-    if values.shape == shape:
-        return values
-    filled = np.full(shape, rest, values.dtype)
-    filled[: values.shape[0], : values.shape[1]] = values
-    return filled

@@ -14,7 +14,8 @@ from lcseg.raster.pairing import Pair, pair_globs, read_pairs
 from lcseg.raster.site import Site
 from lcseg.records.config import ConvertConfig
 from lcseg.records.layout import Layout, lay_out
-from lcseg.records.parts import Part, Setting, cut_parts
+from lcseg.records.parts import Part, cut_parts
+from lcseg.records.piece import Setting
 from lcseg.records.selection import Selection
 from lcseg.records.spec import RecordSpec
 from lcseg.records.survey import Scene, survey

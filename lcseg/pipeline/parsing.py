@@ -1,7 +1,6 @@
 """Records to tensors, inside tf.data.
 
 image_hwc, label_hw, histogram = parse_chip(spec, record)
-image_hwc, label_hw = parse_pixels(spec, record)
 """
 
 from __future__ import annotations
@@ -37,11 +36,6 @@ def parse_chip(spec: RecordSpec, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         _parse_array(features, keys.LABEL, spec.image_shape[:2], "uint8"),
         features[keys.HISTOGRAM],
     )
-
-
-def parse_pixels(spec: RecordSpec, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Parse image and label as `parse_chip` does."""
-    return parse_chip(spec, record)[:2]
 
 
 def _parse_array(

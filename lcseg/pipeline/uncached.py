@@ -12,7 +12,6 @@ import struct
 from functools import cached_property
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 import tensorflow as tf
 
@@ -21,11 +20,10 @@ from lcseg.pipeline.reading import require_chips
 from lcseg.pipeline.store import ChipStore
 from lcseg.records.codec import decode_chip, read_histogram
 from lcseg.records.manifest import Manifest
-from lcseg.records.shards import FRAME_BYTES
+from lcseg.records.shards import FRAME_BYTES, masked_crc32c
 
 _HEAD = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
-_CRC_DELTA = 0xA282EAD8
 
 
 class RecordStore(ChipStore):
@@ -103,7 +101,7 @@ class RecordStore(ChipStore):
         content = os.pread(self._handles[shard], size + _CRC.size, start)
         record = content[:size]
         is_whole = len(content) == size + _CRC.size
-        if not is_whole or _CRC.unpack(content[size:])[0] != _checksum(record):
+        if not is_whole or _CRC.unpack(content[size:])[0] != masked_crc32c(record):
             problem = f"is damaged at the record that begins at byte {start - _HEAD.size:,}"
             raise LcsegError(self._paths[shard], problem, "convert again")
         return record
@@ -123,15 +121,9 @@ def _index(handle: int, path: Path) -> list[tuple[int, int]]:
     while at < end:
         head = os.pread(handle, _HEAD.size, at)
         size, crc = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, -1)
-        if crc != _checksum(head[:8]) or at + size + FRAME_BYTES > end:
+        if crc != masked_crc32c(head[:8]) or at + size + FRAME_BYTES > end:
             problem = f"is damaged at the record that begins at byte {at:,}"
             raise LcsegError(path, problem, "convert again")
         places.append((at + _HEAD.size, size))
         at += size + FRAME_BYTES
     return places
-
-
-def _checksum(content: bytes) -> int:
-    """The masked CRC-32C of TFRecord files."""
-    crc = google_crc32c.value(content)
-    return ((crc >> 15 | crc << 17) + _CRC_DELTA) & 0xFFFFFFFF

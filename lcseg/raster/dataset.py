@@ -40,7 +40,7 @@ def open_raster(path: str) -> Iterator[rasterio.DatasetReader]:
 
 
 @contextmanager
-def bounded_cache(megabytes: int = 256) -> Iterator[None]:
+def bounded_cache(megabytes: int = 128) -> Iterator[None]:
     """Bound the memory in which GDAL keeps decoded blocks, of all rasters together.
 
     By default that is 5 % of the machine's memory, so that on a large machine a process grows with

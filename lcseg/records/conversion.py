@@ -20,7 +20,6 @@ from lcseg.errors import LcsegError
 from lcseg.progress import Progress
 from lcseg.raster.pairing import SPLITS
 from lcseg.records import manifest as manifests
-from lcseg.records.chart import draw_ground
 from lcseg.records.config import ConvertConfig
 from lcseg.records.folder import Workspace, open_workspace
 from lcseg.records.manifest import BandStatistics, Manifest, SourceInfo, SplitSummary
@@ -50,8 +49,7 @@ def convert(config: ConvertConfig) -> Manifest:
     with open_workspace(Path(config.out)) as space:
         outcomes = _finish_parts(plan, space)
         manifest = _describe(plan, outcomes)
-        report = make_report(plan, outcomes)
-        write_report(report, draw_ground(plan, outcomes), space.folder)
+        report = _report(plan, outcomes, space.folder)
         manifests.write_manifest(space.folder, manifest)
     _warn(report)
     return manifest
@@ -62,9 +60,17 @@ def rehearse(config: ConvertConfig) -> ConversionReport:
     plan = make_plan(dataclasses.replace(config, plan=True))
     outcomes = _collect(plan, plan.parts, None)
     in_order = [outcomes[part.number] for part in plan.parts]
-    report = make_report(plan, in_order)
-    write_report(report, draw_ground(plan, in_order), Path(f"{config.out}.plan"))
+    report = _report(plan, in_order, Path(f"{config.out}.plan"))
     _warn(report)
+    return report
+
+
+def _report(plan: Plan, outcomes: Sequence[PartOutcome], folder: Path) -> ConversionReport:
+    # matplotlib takes longer to be loaded than a slip in the flags should take to be told.
+    from lcseg.records.chart import draw_ground
+
+    report = make_report(plan, outcomes)
+    write_report(report, draw_ground(plan, outcomes), folder)
     return report
 
 

@@ -46,10 +46,10 @@ class ShardWriter:
     def write(self, record: bytes) -> None:
         """Append a record; a full disk is an LcsegError."""
         length = _LENGTH.pack(len(record))
-        head = length + _CRC.pack(_masked_crc32c(length))
+        head = length + _CRC.pack(masked_crc32c(length))
         with _writing(self._path):
             file = self._file or self._open()
-            for piece in (head, record, _CRC.pack(_masked_crc32c(record))):
+            for piece in (head, record, _CRC.pack(masked_crc32c(record))):
                 file.write(piece)
                 self._sha256.update(piece)
         self._records += 1
@@ -107,14 +107,14 @@ def read_shard(path: str | Path) -> Iterator[bytes]:
 def _read_record(file: BinaryIO, most: int) -> bytes | None:
     """Read a record that takes `most` bytes with its frame, or fewer; None: it is damaged."""
     head = file.read(_HEAD_BYTES)
-    if len(head) < _HEAD_BYTES or _CRC.unpack_from(head, 8)[0] != _masked_crc32c(head[:8]):
+    if len(head) < _HEAD_BYTES or _CRC.unpack_from(head, 8)[0] != masked_crc32c(head[:8]):
         return None
     (length,) = _LENGTH.unpack_from(head)
     # A length that goes beyond the file must not take memory.
     if length + FRAME_BYTES > most:
         return None
     record, tail = file.read(length), file.read(_CRC.size)
-    is_whole = len(tail) == _CRC.size and _CRC.unpack(tail)[0] == _masked_crc32c(record)
+    is_whole = len(tail) == _CRC.size and _CRC.unpack(tail)[0] == masked_crc32c(record)
     return record if is_whole else None
 
 
@@ -124,7 +124,7 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _masked_crc32c(data: bytes) -> int:
+def masked_crc32c(data: bytes) -> int:
     """The checksum of TFRecord files: CRC-32C, rotated right by 15 bits, plus a constant."""
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF

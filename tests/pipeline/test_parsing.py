@@ -10,9 +10,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcseg.pipeline.parsing import parse_pixels
+from lcseg.pipeline.parsing import parse_chip
 from lcseg.records.codec import decode_chip, encode_chip
 from lcseg.records.spec import Chip, RecordSpec
+from lcseg.records.statistics import count_classes
 
 SPEC = RecordSpec(4, 2, "uint16", 4)
 SMALL = replace(SPEC, compression="zlib")
@@ -37,19 +38,20 @@ def altered(key: str, value: bytes | None, spec: RecordSpec = SPEC) -> bytes:
     return example.SerializeToString()
 
 
-def in_pipeline(record: bytes, spec: RecordSpec = SPEC) -> tuple[tf.Tensor, tf.Tensor]:
+def in_pipeline(record: bytes, spec: RecordSpec = SPEC) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Parse a record as training does."""
     dataset = tf.data.Dataset.from_tensors(record)
-    return next(iter(dataset.map(functools.partial(parse_pixels, spec), num_parallel_calls=2)))
+    return next(iter(dataset.map(functools.partial(parse_chip, spec), num_parallel_calls=2)))
 
 
 @pytest.mark.parametrize("spec", [SPEC, SMALL])
-def test_record_becomes_an_image_and_a_label(spec):
+def test_record_becomes_an_image_a_label_and_its_histogram(spec):
     record = make_record(spec)
     chip = decode_chip(spec, record)
-    image_hwc, label_hw = parse_pixels(spec, tf.constant(record))
+    image_hwc, label_hw, histogram = parse_chip(spec, tf.constant(record))
     np.testing.assert_array_equal(image_hwc, chip.image_hwc)
     np.testing.assert_array_equal(label_hw, chip.label_hw)
+    np.testing.assert_array_equal(histogram, count_classes(chip.label_hw, spec.classes))
 
 
 @settings(deadline=None, max_examples=40)
@@ -64,8 +66,8 @@ def test_parser_gives_the_pixels_of_the_decoder(chip_px, bands, dtype, compressi
     spec = RecordSpec(chip_px, bands, dtype, 4, compression)
     record = make_record(spec, seed)
     chip = decode_chip(spec, record)
-    for parsed in (parse_pixels(spec, tf.constant(record)), in_pipeline(record, spec)):
-        image_hwc, label_hw = (tensor.numpy() for tensor in parsed)
+    for parsed in (parse_chip(spec, tf.constant(record)), in_pipeline(record, spec)):
+        image_hwc, label_hw, _ = (tensor.numpy() for tensor in parsed)
         assert image_hwc.dtype == chip.image_hwc.dtype
         # As bytes: the pixels may be NaN, which is not equal to itself.
         assert image_hwc.tobytes() == chip.image_hwc.tobytes()
@@ -75,16 +77,17 @@ def test_parser_gives_the_pixels_of_the_decoder(chip_px, bands, dtype, compressi
 @pytest.mark.parametrize("spec", [SPEC, SMALL])
 def test_pipeline_knows_shapes_and_types_before_it_runs(spec):
     dataset = tf.data.Dataset.from_tensor_slices([make_record(spec)])
-    image, label = dataset.map(functools.partial(parse_pixels, spec)).element_spec
+    image, label, histogram = dataset.map(functools.partial(parse_chip, spec)).element_spec
     assert (image.shape, image.dtype) == ((4, 4, 2), tf.uint16)
     assert (label.shape, label.dtype) == ((4, 4), tf.uint8)
+    assert (histogram.shape, histogram.dtype) == ((spec.classes + 1,), tf.int64)
 
 
 def test_keys_of_a_later_minor_version_are_passed_over():
     chip = decode_chip(SPEC, make_record(SPEC))
     example = tf.train.Example.FromString(make_record(SPEC))
     example.features.feature["cloud_share"].float_list.value.append(0.5)
-    image_hwc, _ = in_pipeline(example.SerializeToString())
+    image_hwc, *_ = in_pipeline(example.SerializeToString())
     np.testing.assert_array_equal(image_hwc, chip.image_hwc)
 
 
@@ -95,7 +98,7 @@ def test_key_of_a_record_that_does_not_fit_is_named(spec, key, n_bytes):
     pack = zlib.compress if spec is SMALL else bytes
     record = altered(key, None if n_bytes is None else pack(bytes(n_bytes)), spec)
     for parse in (
-        lambda: parse_pixels(spec, tf.constant(record)),
+        lambda: parse_chip(spec, tf.constant(record)),
         lambda: in_pipeline(record, spec),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=rf"\b{key}\b"):

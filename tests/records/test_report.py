@@ -135,7 +135,11 @@ def test_the_report_that_is_read_back_is_the_one_that_was_written(tmp_path, repo
 def test_shares_of_a_pair_are_what_rasterio_counts(folder, report, index):
     pair, name = report.pairs[index], list(SHAPES)[index]
     valid_hw, label_hw = read_rasters(folder, name)
-    assert (pair.key, pair.height, pair.width, pair.crs) == (name, *SHAPES[name], "EPSG:26918")
+    assert (pair.key, pair.height, pair.width, pair.crs) == (
+        name,
+        *SHAPES[name],
+        "NAD83 / UTM zone 18N",
+    )
     assert pair.nodata == pytest.approx(1 - valid_hw.mean(), abs=1e-12)
     assert pair.nodata > 0
     assert pair.ignored == pytest.approx((valid_hw & (label_hw == 255)).mean(), abs=1e-12)
@@ -262,7 +266,7 @@ def test_the_page_shows_the_figures_of_splits_and_pairs(report):
             assert cell == f"{100 * pixels / sum(summary.class_pixels):.1f} % {pixels:,}"
     pair = report.pairs[1]
     cells = next(row for row in rows if row[0].startswith(pair.key))
-    assert cells[1] == "EPSG:26918 160 x 112 px of 0.5 m"
+    assert cells[1] == "NAD83 / UTM zone 18N 160 x 112 px of 0.5 m"
     assert cells[3:6] == ["100.0", f"{100 * pair.nodata:.1f}", f"{100 * pair.ignored:.1f}"]
     assert cells[6:9] == [str(count) for count in pair.chips.values()]
     assert cells[9] == "1 without label 1 less label than --min_labelled"

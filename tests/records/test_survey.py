@@ -58,13 +58,11 @@ def test_scenes_are_found_fit_with_what_they_are(look):
 def test_files_that_lie_beside_a_raster_count_as_it_does(look, tmp_path):
     before = look()[1].files
     assert [Path(file).name for file, *_ in before] == ["bb_image.tif", "bb_label.tif"]
-    (tmp_path / "bb_label.tfw").write_text("1\n0\n0\n-1\n400000.5\n4299999.5\n")
     (tmp_path / "bb_image.tif.msk").write_bytes((tmp_path / "a_label.tif").read_bytes())
     after = look()[1].files
     assert {Path(file).name for file, *_ in after} == {
         "bb_image.tif",
         "bb_label.tif",
-        "bb_label.tfw",
         "bb_image.tif.msk",
     }
     for file, size, changed_ns in after:

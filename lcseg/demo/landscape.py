@@ -1,4 +1,4 @@
-"""The demo's imagery: made-up scenes as GeoTIFFs, side by side on the ground.
+"""The demo's imagery: made-up scenes as GeoTIFFs, a kilometre apart.
 
 pairs_csv = write_scenes(Path("demo-run/scenes"), seed=0)
 """
@@ -17,7 +17,7 @@ from lcseg.synthetic import NO_LABEL, Landscape, make_landscape
 SCENE_PX = 768
 SPLITS = ("train",) * 6 + ("val",) * 2 + ("test",) * 2
 CRS = "EPSG:26918"
-_WEST_M, _NORTH_M = 400_000.0, 4_300_000.0
+_WEST_M, _NORTH_M, _APART_M = 400_000.0, 4_300_000.0, 1000.0
 _BANDS = ("red", "green", "blue", "nir")
 
 
@@ -38,7 +38,7 @@ def write_scenes(folder: Path, seed: int) -> Path:
             )
         )
         image, label = (folder / f"scene-{number}_{what}.tif" for what in ("image", "label"))
-        place = (1.0, 0.0, _WEST_M + number * SCENE_PX, 0.0, -1.0, _NORTH_M)
+        place = (1.0, 0.0, _WEST_M + number * _APART_M, 0.0, -1.0, _NORTH_M)
         grid = Grid(SCENE_PX, SCENE_PX, place, CRS)
         _write(image, grid, scene.image_hwc, CogProfile("uint8", _BANDS, nodata=0))
         _write(label, grid, scene.codes_hw, CogProfile("uint8", ("code",), NO_LABEL, "mode"))

@@ -14,7 +14,8 @@ from matplotlib.patches import Patch
 from lcseg.pictures import figure_png
 from lcseg.raster.pairing import SPLITS
 from lcseg.records.ground import FATES, REFUSED, Panel, look_at_ground
-from lcseg.records.panel import INK, LOOKS, SCALE_IN, TITLE_IN, plot_panel
+from lcseg.records.looks import LOOKS
+from lcseg.records.panel import INK, SCALE_IN, TITLE_IN, plot_panel
 from lcseg.records.parts import PartOutcome
 from lcseg.records.plan import Plan
 

@@ -5,42 +5,19 @@ plot_panel(figure.add_axes(place), panel, scale, width_in, height_in)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.patheffects import withStroke
 
-from lcseg.records.ground import FATES, REFUSED, Panel
-from lcseg.records.selection import COMMON, REASONS, SCARCE, UNLABELLED
+from lcseg.records.ground import FATES, Panel
+from lcseg.records.looks import LOOKS, Look
 
 TITLE_IN, SCALE_IN = 0.3, 0.42
 INK = "#1d2327"
 _MOST_NAMES, _MANY = 8, 100
 _FEWEST_EDGED_IN = 0.05
 _HALO = [withStroke(linewidth=2.2, foreground="white", alpha=0.85)]
-
-
-@dataclass(frozen=True)
-class Look:
-    """How chips of a fate look."""
-
-    face: str  # Colour, as is the next.
-    edge: str
-    hatch: str = ""  # A pattern of matplotlib.
-
-
-LOOKS = {
-    "train": Look("#79B4DC", "#FFFFFF"),
-    "val": Look("#F0A30A", "#FFFFFF"),
-    "test": Look("#8C2D72", "#FFFFFF"),
-    REASONS[UNLABELLED]: Look("#F0F1EF", "#C2C7C9"),
-    REASONS[SCARCE]: Look("#D6DADB", "#FFFFFF"),
-    REASONS[COMMON]: Look("#AAB1B5", "#FFFFFF"),
-    REFUSED: Look("#FAFAF9", "#8A8F92", "/////"),
-}
-"""By fate. Blue, orange and purple of unlike lightness are told apart by all eyes, and in grey."""
 
 
 def plot_panel(axis: Axes, panel: Panel, scale: float, width_in: float, height_in: float) -> None:

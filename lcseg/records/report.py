@@ -22,9 +22,9 @@ from lcseg.raster.pairing import SPLITS
 from lcseg.records.advice import advise
 from lcseg.records.config import ConvertConfig
 from lcseg.records.ground import sort_tallies
+from lcseg.records.looks import LOOKS
 from lcseg.records.manifest import SplitSummary
 from lcseg.records.pair_report import PairReport, report_pair
-from lcseg.records.panel import LOOKS
 from lcseg.records.parts import PartOutcome, PieceTally
 from lcseg.records.plan import Plan
 from lcseg.records.survey import common_pixel_m

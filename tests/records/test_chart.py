@@ -12,7 +12,7 @@ from PIL import Image
 from lcseg.pictures import figure_png
 from lcseg.records.chart import plot_ground
 from lcseg.records.ground import FATES, REFUSED, Panel
-from lcseg.records.panel import LOOKS
+from lcseg.records.looks import LOOKS
 
 NONE = dict.fromkeys(FATES, 0)
 OUTLINE = np.array([[0, 0], [400, 0], [400, 300], [0, 300], [0, 0]], float)

@@ -20,8 +20,8 @@ from lcseg.pictures import encode_png
 from lcseg.records.codec import decode_chip
 from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert, rehearse
+from lcseg.records.looks import LOOKS
 from lcseg.records.manifest import read_manifest
-from lcseg.records.panel import LOOKS
 from lcseg.records.report import ConversionReport, render_html, write_report
 from lcseg.records.shards import read_shard
 

@@ -6,6 +6,7 @@ manifest = read_document(path, Manifest)       # LcsegError names the field that
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,8 +49,10 @@ def format_document(value: object) -> str:
 
 def write_document(path: str | Path, value: object) -> None:
     """Write a dataclass as JSON, aside and renamed: the file is old or new, never half."""
-    with replaced(path) as aside:
-        aside.write_text(format_document(value), encoding="utf-8")
+    with replaced(path) as aside, aside.open("w", encoding="utf-8") as file:
+        file.write(format_document(value))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

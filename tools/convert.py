@@ -13,13 +13,13 @@ FLAGS = cli.ConfigFlags(ConvertConfig)
 
 
 def main(config: ConvertConfig) -> None:
-    from lcseg.records.conversion import convert, rehearse
+    from lcseg.records.conversion import convert, plan_folder, rehearse
     from lcseg.records.manifest import describe
 
     if config.plan:
         report = rehearse(config)
         print(describe(report.splits, report.scheme))
-        print(f"\nno records were written; report: {config.out}.plan/conversion.html")
+        print(f"\nno records were written; report: {plan_folder(config.out)}/conversion.html")
         return
     manifest = convert(config)
     print(describe(manifest.splits, manifest.class_scheme))

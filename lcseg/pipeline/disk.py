@@ -44,7 +44,7 @@ def map_chips(
     """
     require_chips(folder, manifest, split)
     path = cache_path(cache, manifest, split)
-    if not has_cache(cache, manifest, split):
+    while not has_cache(cache, manifest, split):
         with _written_once(path) as handle:
             if handle is not None:
                 _fill(handle, folder, manifest, split, quiet)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -44,20 +46,15 @@ class RecordStore(ChipStore):
         self.image_shape = self._spec.image_shape
         shards = manifest.shards_of(split)
         self._paths = [Path(folder) / shard.file for shard in shards]
-        self._handles: list[int] = []
         places = []
         for number, (path, shard) in enumerate(zip(self._paths, shards, strict=True)):
-            self._handles.append(_open(path))
-            found = _index(self._handles[-1], path)
+            with _opened(path) as handle:
+                found = _index(handle, path)
             if len(found) != shard.records:
                 problem = f"holds {len(found)} records, the manifest says {shard.records}"
                 raise LcsegError(path, problem, "convert again")
             places += [(number, start, size) for start, size in found]
         self._places = np.array(places, np.int64)
-
-    def __del__(self) -> None:
-        for handle in self.__dict__.get("_handles", []):
-            os.close(handle)
 
     @cached_property
     def histograms(self) -> np.ndarray:
@@ -98,7 +95,9 @@ class RecordStore(ChipStore):
 
     def _read(self, chip: int) -> bytes:
         shard, start, size = self._places[chip]
-        content = os.pread(self._handles[shard], size + _CRC.size, start)
+        # Opened for each record: there may be more shards than a process may hold open.
+        with _opened(self._paths[shard]) as handle:
+            content = os.pread(handle, size + _CRC.size, start)
         record = content[:size]
         is_whole = len(content) == size + _CRC.size
         if not is_whole or _CRC.unpack(content[size:])[0] != masked_crc32c(record):
@@ -107,12 +106,17 @@ class RecordStore(ChipStore):
         return record
 
 
-def _open(path: Path) -> int:
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
     try:
-        return os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
         raise LcsegError(path, problem, "lcseg inspect says which shards are whole") from error
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _index(handle: int, path: Path) -> list[tuple[int, int]]:

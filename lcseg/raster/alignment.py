@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from lcseg.errors import LcsegError
-from lcseg.raster.crs import crs_name, is_same_crs, transform_places
+from lcseg.raster.crs import crs_name, is_same_crs, once_around, transform_places
 from lcseg.raster.grid import Grid, Window
 
 KNOT_PX = 16
@@ -49,8 +49,18 @@ class Alignment:
         x, y = self.image.affine @ (cols, rows)
         if not self._is_same_crs:
             x, y = transform_places(self.image.crs, self.label.crs, x, y, self.path)
-        own_cols, own_rows = ~self.label.affine @ (x, y)
-        return own_cols, own_rows
+        return self._come_near(*(~self.label.affine @ (x, y)))
+
+    def _come_near(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places beyond the antimeridian have two coordinates: those nearest to the label."""
+        around = once_around(self.label.crs or "")
+        if not around:
+            return cols, rows
+        a, _, _, d = (~self.label.affine)[:4]
+        per_col, per_row = a * around, d * around
+        off = (cols - self.label.width / 2) * per_col + (rows - self.label.height / 2) * per_row
+        times = np.round(off / (per_col**2 + per_row**2))
+        return cols - times * per_col, rows - times * per_row
 
     @cached_property
     def shift(self) -> tuple[int, int] | None:

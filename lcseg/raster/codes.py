@@ -71,12 +71,22 @@ class LabelCodes:
         if self._alpha:
             missing_hw |= read_bands(self._dataset, [self._alpha], window, self.path)[0] == 0
         if self._color_of_index is not None:
-            colors_hw = self._color_of_index[bands_chw[0]]
+            colors_hw = self._look_up(bands_chw[0], missing_hw)
             return colors_hw, missing_hw | (colors_hw == _CLEAR)
         if len(bands_chw) == 3:
             red, green, blue = bands_chw.astype(np.int64)
             return red << 16 | green << 8 | blue, missing_hw
         return bands_chw[0], missing_hw
+
+    def _look_up(self, index_hw: np.ndarray, missing_hw: np.ndarray) -> np.ndarray:
+        """The packed colours of palette indices [H, W]."""
+        colors = self._color_of_index
+        assert colors is not None
+        beyond_hw = ((index_hw < 0) | (index_hw >= len(colors))) & ~missing_hw
+        if beyond_hw.any():
+            found = index_hw[beyond_hw][0]
+            raise LcsegError(self.path, f"holds {found}, which its palette has no colour for")
+        return colors[np.where(missing_hw, 0, index_hw)]
 
     def _describe_codes(self) -> UnknownCodesError:
         """Count the codes of the whole label raster."""

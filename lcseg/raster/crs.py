@@ -6,12 +6,17 @@ x, y = transform_places("EPSG:4326", "EPSG:32618", lon, lat, "lc.tif")
 
 from __future__ import annotations
 
+import functools
+import math
+
 import numpy as np
 import rasterio.warp
 from rasterio.crs import CRS
 
 from lcseg.errors import LcsegError
-from lcseg.raster.grid import GDAL_ERRORS
+from lcseg.raster.grid import EQUATOR_RADIUS_M, GDAL_ERRORS
+
+_WEB_MERCATOR = 3857
 
 
 def crs_name(crs: str) -> str:
@@ -70,3 +75,14 @@ def transform_places(
             "reproject it to the image's CRS (gdalwarp)",
         )
     return new_x, new_y
+
+
+@functools.cache
+def once_around(crs: str) -> float:
+    """After how much the x of a CRS, empty for none, comes to the same place again; 0: never."""
+    if not crs:
+        return 0.0
+    known = CRS.from_user_input(crs)
+    if known.is_geographic:
+        return 360.0
+    return 2 * math.pi * EQUATOR_RADIUS_M if known.to_epsg() == _WEB_MERCATOR else 0.0

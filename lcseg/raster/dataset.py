@@ -31,6 +31,8 @@ def open_raster(path: str) -> Iterator[rasterio.DatasetReader]:
             # Missing georeferencing is decided by require_crs, not by a warning.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(path)
+    except UnicodeEncodeError as error:
+        raise LcsegError(ascii(path), "has a name that is not UTF-8", "rename it") from error
     except GDAL_ERRORS as error:
         reason = _say_reason(str(error), path)
         raise LcsegError(path, f"is not a raster that can be opened: {reason}") from error
@@ -55,12 +57,14 @@ def source_files(raster: rasterio.DatasetReader | str) -> tuple[str, ...]:
     """The files that a raster, open or named by its path, is read from.
 
     Beside the raster itself those are its sidecars (masks, overviews, world files) and the
-    sources of a VRT.
+    sources of a VRT, and theirs.
     """
     if isinstance(raster, str):
         with open_raster(raster) as dataset:
             return source_files(dataset)
-    return tuple(raster.files)
+    files = dict.fromkeys(raster.files)
+    nested = [file for file in files if file.endswith(".vrt") and file != raster.name]
+    return tuple(files | dict.fromkeys(deep for file in nested for deep in source_files(file)))
 
 
 def grid_of(dataset: rasterio.DatasetReader) -> Grid:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 
 from lcseg.raster.alignment import Alignment
 from lcseg.raster.crs import crs_name
 from lcseg.raster.grid import pixel_size_m
 
-_LATTICE = 101
+_EDGE_POINTS = 33
 _SAME_PX = 1e-6
 
 
@@ -76,11 +77,12 @@ def _round(place: np.ndarray) -> tuple[float, float]:
 
 
 def _measure_overlap(alignment: Alignment) -> float:
-    """The share of a lattice of pixel centres, first and last ones included, that has a label."""
+    """The share of the image's area, as it lies in the label raster, that this covers."""
     image, label = alignment.image, alignment.label
-    at_cols, at_rows = (
-        np.linspace(0.5, size - 0.5, min(size, _LATTICE)) for size in (image.width, image.height)
-    )
-    cols, rows = alignment.project(*np.meshgrid(at_cols, at_rows))
-    is_in = (cols >= 0) & (cols < label.width) & (rows >= 0) & (rows < label.height)
-    return float(is_in.mean())
+    edge = np.linspace(0, 1, _EDGE_POINTS)
+    ones, zeros = np.ones_like(edge), np.zeros_like(edge)
+    across = np.concatenate([edge, ones, edge[::-1], zeros]) * image.width
+    down = np.concatenate([zeros, edge, ones, edge[::-1]]) * image.height
+    outline = shapely.make_valid(shapely.Polygon(np.column_stack(alignment.project(across, down))))
+    covered = outline.intersection(shapely.box(0, 0, label.width, label.height))
+    return min(round(covered.area / outline.area, 6), 1.0) if outline.area else 0.0

@@ -10,17 +10,15 @@ its scenes are compared. Scenes of different sites share no ground.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import rasterio.warp
 import shapely
-from rasterio.crs import CRS
 
 from lcseg.raster.alignment import Alignment
-from lcseg.raster.grid import EQUATOR_RADIUS_M, GDAL_ERRORS, Grid, Window
+from lcseg.raster.grid import GDAL_ERRORS, Grid, Window
 
 _EDGE_POINTS = 9
 _WEB_MERCATOR = 3857
@@ -70,24 +68,8 @@ def join(count: int, links: Iterable[tuple[int, int]]) -> list[tuple[int, ...]]:
 def project(
     own: Grid, other: Grid, cols: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Say where places of one grid are in another, in pixels.
-
-    Args:
-        own: the grid that `cols` and `rows` are of.
-        other: the grid that they are wanted in.
-        cols: float, any shape.
-        rows: float, of the same shape.
-    """
-    new_cols, new_rows = Alignment(own, other, "--images").project(cols, rows)
-    around = _once_around(other.crs)
-    if not around:
-        return new_cols, new_rows
-    # A place has many coordinates there: those nearest to the scene are meant.
-    a, _, _, d = (~other.affine)[:4]
-    col_period, row_period = a * around, d * around
-    off = (new_cols - other.width / 2) * col_period + (new_rows - other.height / 2) * row_period
-    times = np.round(off / (col_period**2 + row_period**2))
-    return new_cols - times * col_period, new_rows - times * row_period
+    """Say where places of one grid are in another, float (cols, rows) in pixels of both."""
+    return Alignment(own, other, "--images").project(cols, rows)
 
 
 def outline(windows: np.ndarray, own: Grid, other: Grid) -> np.ndarray:
@@ -113,16 +95,6 @@ def footprint(grid: Grid, frame: Grid) -> shapely.Polygon:
     """The outline of a scene in the pixels of a frame."""
     whole = np.array([[0, 0, grid.height, grid.width]])
     return shapely.Polygon(outline(whole, grid, frame)[0])
-
-
-def _once_around(crs: str | None) -> float:
-    """After how much the x of a CRS comes to the same place again; 0: never."""
-    if crs is None:
-        return 0.0
-    known = CRS.from_user_input(crs)
-    if known.is_geographic:
-        return 360.0
-    return 2 * math.pi * EQUATOR_RADIUS_M if known.to_epsg() == _WEB_MERCATOR else 0.0
 
 
 def _locate(grid: Grid, margin_px: int) -> tuple[str, tuple[float, float, float, float]]:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lcseg.classes import ClassScheme
 from lcseg.raster.pairing import SPLITS
+from lcseg.records.ground import REFUSED
 from lcseg.records.manifest import SplitSummary
 from lcseg.records.pair_report import PairReport
 
 _OTHER_DEAL = "try another --seed, a smaller --block_chips or a larger share"
 _SHOWN = 3
 
-FULL_OVERLAP = 0.995
+FULL_OVERLAP = 0.99
 """The share of an image from which on its label raster counts as covering it."""
 
 MUCH = 0.5
@@ -66,13 +67,19 @@ def _miss_class(name: str, without: Sequence[str], is_nowhere: bool) -> str:
 
 def _is_off(pair: PairReport) -> bool:
     """Whether the pixels of the label raster lie between those of the image."""
-    return any(abs(shift - round(shift)) > LEAST_SHIFT_PX for shift in pair.shift_px)
+    is_shifted = pair.sampling == "shifted"
+    return is_shifted and any(abs(off) > LEAST_SHIFT_PX for off in pair.off_px)
 
 
 _OF_PAIRS: tuple[tuple[Callable[[PairReport], bool], str], ...] = (
     (
         lambda pair: not pair.kept,
         "No chip comes from {}: see why chips were dropped, or take them out.",
+    ),
+    (
+        lambda pair: bool(pair.dropped.get(REFUSED)),
+        "Chips of {} were given up: their ground is that of a scene in another split; if they are "
+        "many, put scenes of one place into one split, or use --split_by=block.",
     ),
     (
         lambda pair: pair.overlap < FULL_OVERLAP,

@@ -1,7 +1,8 @@
 """From pairs of image and label rasters to a data set.
 
-manifest = convert(ConvertConfig(images="*_naip.tif", labels="*_lc.tif",
-                                 classes="chesapeake-4", out="data"))
+if __name__ == "__main__":                     # a script must be importable by its workers
+    manifest = convert(ConvertConfig(images="*_naip.tif", labels="*_lc.tif",
+                                     classes="chesapeake-4", out="data"))
 report = rehearse(config)                      # what would come of it; no records are written
 """
 
@@ -60,9 +61,14 @@ def rehearse(config: ConvertConfig) -> ConversionReport:
     plan = make_plan(dataclasses.replace(config, plan=True))
     outcomes = _collect(plan, plan.parts, None)
     in_order = [outcomes[part.number] for part in plan.parts]
-    report = _report(plan, in_order, Path(f"{config.out}.plan"))
+    report = _report(plan, in_order, plan_folder(config.out))
     _warn(report)
     return report
+
+
+def plan_folder(out: str) -> Path:
+    """Where the report of a rehearsal lies."""
+    return Path(out).with_name(f"{Path(out).name}.plan")
 
 
 def _report(plan: Plan, outcomes: Sequence[PartOutcome], folder: Path) -> ConversionReport:
@@ -76,7 +82,7 @@ def _report(plan: Plan, outcomes: Sequence[PartOutcome], folder: Path) -> Conver
 
 def _warn(report: ConversionReport) -> None:
     for warning in report.warnings:
-        _LOG.warning("%s", warning)
+        _LOG.warning("warning: %s", warning)
 
 
 def _finish_parts(plan: Plan, space: Workspace) -> list[PartOutcome]:
@@ -116,7 +122,7 @@ def _sweep(space: Workspace, done: Mapping[int, PartOutcome]) -> None:
 def _collect(plan: Plan, parts: Sequence[Part], space: Workspace | None) -> dict[int, PartOutcome]:
     """Do parts, and note each outcome when it is there."""
     config = plan.config
-    folder = str(space.folder.absolute()) if space else None
+    folder = str(space.stage.absolute()) if space else None
     total = sum(part.chips for part in plan.parts)
     before = total - sum(part.chips for part in parts)
     outcomes = {}
@@ -124,10 +130,24 @@ def _collect(plan: Plan, parts: Sequence[Part], space: Workspace | None) -> dict
     with Progress(name, total, "chips", config.quiet, before) as progress:
         for part, outcome in run_parts(parts, folder, config.workers, config.scheduler):
             if space:
-                write_document(_note_path(space, part.number), outcome)
+                _keep(space, part, outcome)
             outcomes[part.number] = outcome
             progress.advance(part.chips)
     return outcomes
+
+
+def _keep(space: Workspace, part: Part, outcome: PartOutcome) -> None:
+    """Take over what a worker has written, and note it."""
+    for shard in outcome.shards:
+        path = space.stage / shard.file
+        if not path.exists() or path.stat().st_size != shard.bytes:
+            raise LcsegError(
+                path,
+                "is not what a worker has written",
+                "all workers must have the file system of --out at the same path",
+            )
+        path.replace(space.folder / shard.file)
+    write_document(_note_path(space, part.number), outcome)
 
 
 def _note_path(space: Workspace, number: int) -> Path:
@@ -141,7 +161,11 @@ def _describe(plan: Plan, outcomes: Sequence[PartOutcome]) -> Manifest:
         shard for split in SPLITS for o in outcomes for shard in o.shards if shard.split == split
     )
     if not any(shard.split == "train" for shard in shards):
-        raise LcsegError(config.out, "no labelled chip fell into the training split")
+        raise LcsegError(
+            config.out,
+            "no labelled chip fell into the training split",
+            "the report of --plan says what became of each scene",
+        )
     moments = Moments.empty(spec.bands)
     counts = {split: np.zeros(spec.classes + 1, np.int64) for split in SPLITS}
     kept = [0] * len(plan.scenes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ class Workspace:
 
     folder: Path  # What is to become the result.
     progress: Path  # What the next start must know to go on.
+    stage: Path  # What workers write into; each start has its own, as those of an earlier one may
+    # still be at work.
 
     @property
     def has_progress(self) -> bool:
@@ -41,8 +44,11 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
     Raises:
         LcsegError: `out` exists, or another process is writing it.
     """
+    if not out.name:
+        raise LcsegError(f"--out={out}", "has no name", "name a folder that is to be made")
     aside = out.with_name(f".{out.name}.partial")
-    space = Workspace(aside / out.name, aside / "progress")
+    stage = aside / f"stage-{uuid.uuid4().hex[:8]}"
+    space = Workspace(aside / out.name, aside / "progress", stage)
     taken = LcsegError(out, "exists already", "name another --out, or remove it first")
     if out.exists():
         if aside.exists() and not space.folder.exists():
@@ -57,9 +63,14 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
             space.progress.mkdir(exist_ok=True)
             if not space.has_progress:
                 shutil.rmtree(space.folder, ignore_errors=True)
+            for left in aside.glob("stage-*"):
+                shutil.rmtree(left, ignore_errors=True)
             space.folder.mkdir(exist_ok=True)
+            space.stage.mkdir()
             yield space
+            _sync(space.folder)
             space.folder.rename(out)
+            _sync(out.absolute().parent)
             shutil.rmtree(aside, ignore_errors=True)
         finally:
             if not (space.progress.exists() and space.has_progress):
@@ -78,7 +89,10 @@ def claimed(folder: Path, name: object, flag: str) -> Iterator[None]:
     busy = LcsegError(
         name, "is being written by another process", f"wait for it, or name another {flag}"
     )
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise busy from error
     try:
         # Some network file systems know no locks: there, users must keep their runs apart.
         with suppress(OSError):
@@ -90,5 +104,14 @@ def claimed(folder: Path, name: object, flag: str) -> Iterator[None]:
         if not folder.exists() or os.fstat(handle).st_ino != folder.stat().st_ino:
             raise busy
         yield
+    finally:
+        os.close(handle)
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk keep the names in a folder, also if the power goes."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
         os.close(handle)

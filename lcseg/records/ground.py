@@ -24,7 +24,7 @@ REFUSED = "on the ground of another split"
 FATES = (*SPLITS, *REASONS.values(), REFUSED)
 """What may become of a chip: kept for a split, or the reason why it was not."""
 
-MOST_PANELS = 12
+MOST_PANELS = 60
 MOST_SQUARES = 50_000
 """In a picture: more would be smaller than what prints, and take long."""
 

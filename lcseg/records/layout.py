@@ -33,6 +33,7 @@ _SAME_PLACE = 0.5
 """The share of the smaller scene's ground that makes two scenes one place."""
 
 _TOUCH_PX = 1e-3
+_OTHER_UNITS = "scenes that show one place count once: use --split_by=block"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,10 @@ def lay_out(scenes: Sequence[Scene], config: ConvertConfig) -> tuple[list[Site],
         for number in site.scenes
     }
     whole = _deal_scenes(scenes, sites, outlines, config)
+    claimed = {
+        number: outlines[number].buffer(config.split_buffer_px - _TOUCH_PX, join_style="mitre")
+        for number in whole
+    }
     plots = {
         number: list(_divide_scene(scenes, number, site, number in whole, config))
         for site in sites
@@ -77,7 +82,7 @@ def lay_out(scenes: Sequence[Scene], config: ConvertConfig) -> tuple[list[Site],
     ]
     for site in sites:
         for number in site.scenes:
-            claims = _claims_on(number, site, whole, outlines, config.split_buffer_px)
+            claims = _claims_on(number, site, whole, outlines, claimed)
             layouts[number] = _give_way(layouts[number], scenes[number].grid, site.frame, claims)
     return sites, layouts
 
@@ -105,7 +110,7 @@ def _deal_scenes(
         else:
             grids = [scenes[number].grid for number in place]
             sizes[scenes[place[0]].pair.key] = sum(grid.height * grid.width for grid in grids)
-    dealt = assign_splits(sizes, _shares(config), config.seed) if sizes else {}
+    dealt = assign_splits(sizes, _shares(config), config.seed, _OTHER_UNITS) if sizes else {}
     for place in places:
         if place[0] not in whole:
             whole.update(dict.fromkeys(place, dealt[scenes[place[0]].pair.key]))
@@ -179,7 +184,7 @@ def _claims_on(
     site: Site,
     whole: dict[int, str],
     outlines: dict[int, shapely.Polygon],
-    buffer_px: int,
+    claimed: dict[int, shapely.Polygon],
 ) -> list[tuple[int, shapely.Polygon]]:
     """The ground that goes before that of a scene: (index into SPLITS, outline), in the frame.
 
@@ -190,10 +195,7 @@ def _claims_on(
         return SPLITS.index(whole[scene]) if scene in whole else -1
 
     first = (other for other in site.scenes if rank(other) > rank(number))
-    claims = (
-        (rank(other), outlines[other].buffer(buffer_px - _TOUCH_PX, join_style="mitre"))
-        for other in first
-    )
+    claims = ((rank(other), claimed[other]) for other in first)
     return [(split, claim) for split, claim in claims if claim.intersects(outlines[number])]
 
 

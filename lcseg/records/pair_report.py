@@ -34,7 +34,8 @@ class PairReport:
     label_crs: str  # Name of the label raster's CRS; empty: none.
     label_pixel_m: float | None  # Ground sample distance of the label raster.
     sampling: str  # How labels were brought onto the image's grid.
-    shift_px: tuple[float, float]  # Rows and columns from the image's grid to the label's.
+    shift_px: tuple[float, float]  # Rows and columns from the image's first corner to the label's.
+    off_px: tuple[float, float]  # What of it sampling cannot mend: less than a label pixel.
     overlap: float  # Share of the image that the label raster covers, 0 to 1.
     nodata: float  # Share of the pixels without image, 0 to 1.
     ignored: float  # Share of the pixels with image but without label, 0 to 1.
@@ -73,7 +74,8 @@ def report_pair(plan: Plan, scene: int, site: int, tallies: Sequence[PieceTally]
         label_crs=of.fit.crs,
         label_pixel_m=of.fit.pixel_m,
         sampling=of.fit.sampling,
-        shift_px=of.fit.shift_px,
+        shift_px=of.fit.origin_px,
+        off_px=of.fit.shift_px,
         overlap=of.fit.overlap,
         nodata=missing / pixels,
         ignored=(ignored - missing) / pixels,

@@ -107,10 +107,10 @@ def _goes_on(run: list[Window], window: Window) -> bool:
 
 
 def _around(windows: Sequence[Window]) -> Window:
-    """The smallest window that holds all of some, which stand row by row."""
+    """The smallest window that holds all of some, the first of which is at its upper left."""
     row, col = windows[0].row, windows[0].col
-    height = windows[-1].row + windows[-1].height - row
-    return Window(row, col, height, max(w.col + w.width for w in windows) - col)
+    bottom, right = max(w.row + w.height for w in windows), max(w.col + w.width for w in windows)
+    return Window(row, col, bottom - row, right - col)
 
 
 def _area(window: Window) -> int:

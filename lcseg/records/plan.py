@@ -37,7 +37,9 @@ def make_plan(config: ConvertConfig) -> Plan:
     """Look at all pairs, and decide where their chips lie and who is to do them."""
     scheme = load_scheme(config.classes)
     selection = Selection.parse(config.keep_below, config.min_labelled, scheme)
-    scenes = survey(find_pairs(config), scheme, config)
+    # By their names: the order of the lines of a CSV must not change the splits.
+    pairs = sorted(find_pairs(config), key=lambda pair: pair.key)
+    scenes = survey(pairs, scheme, config)
     sites, layouts = lay_out(scenes, config)
     first = scenes[0]
     spec = RecordSpec(

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 
 from lcseg.errors import LcsegError
 
+_SMALLER = "use smaller --chip_px or --block_chips"
+
 
 def assign_splits(
-    sizes: Mapping[str, int], shares: Mapping[str, float], seed: int
+    sizes: Mapping[str, int], shares: Mapping[str, float], seed: int, fix: str = _SMALLER
 ) -> dict[str, str]:
     """Deal units out to splits in an order that depends only on their names and the seed.
 
@@ -22,6 +24,7 @@ def assign_splits(
         shares: share of the whole for each split but train, which gets the rest. A split with a
             share above 0 gets at least one unit, and so does train.
         seed: another seed gives another deal.
+        fix: what a user can do where there are too few units.
 
     Raises:
         LcsegError: there are fewer units than splits.
@@ -31,8 +34,9 @@ def assign_splits(
     if len(order) <= len(wanted):
         raise LcsegError(
             "--split_by",
-            f"{len(order)} units cannot be dealt to train, {', '.join(wanted)}",
-            "use smaller --chip_px or --block_chips, or set --val_share or --test_share to 0",
+            f"{len(order)} unit{'s' * (len(order) != 1)} cannot be dealt "
+            f"to train, {', '.join(wanted)}",
+            f"{fix}, or set --val_share or --test_share to 0",
         )
     total = sum(sizes.values())
     dealt: dict[str, str] = {}

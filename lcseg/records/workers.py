@@ -8,13 +8,14 @@ One worker works in this process; more are local processes of Dask, or those of 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from asyncio import CancelledError
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import distributed
+from dask.system import CPU_COUNT
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
@@ -41,26 +42,25 @@ def run_parts(
     """
     if not parts:
         return
-    workers = min(workers or len(os.sched_getaffinity(0)), len(parts))
+    workers = min(workers or CPU_COUNT, len(parts))
     if workers <= 1 and not scheduler:
         for part in parts:
             yield part, convert_part(part, folder)
         return
     with _connect(workers, scheduler) as client:
-        waiting = iter(parts)
-        at_once = _AHEAD * max(workers, sum(client.ncores().values()))
+        waiting = deque(parts)
         running = distributed.as_completed(raise_errors=False)
-        part_of = {}
+        part_of: dict[object, Part] = {}
+        room = _AHEAD * sum(client.ncores().values())
 
         def give_out() -> None:
-            for part in waiting:
+            while waiting and len(part_of) < room:
+                part = waiting.popleft()
                 future = client.submit(convert_part, part, folder, pure=False, retries=0)
                 part_of[future.key] = part
                 running.add(future)
-                return
 
-        for _ in range(at_once):
-            give_out()
+        give_out()
         for future in running:
             part = part_of.pop(future.key)
             yield part, _take(future, part, scheduler)
@@ -71,6 +71,12 @@ def run_parts(
 def _take(future: distributed.Future, part: Part, scheduler: str) -> PartOutcome:
     try:
         return future.result()
+    except ImportError as error:
+        raise LcsegError(
+            f"--scheduler={scheduler}",
+            f"its workers lack something: {error}",
+            "install lcseg there",
+        ) from error
     except KilledWorker as error:
         raise LcsegError(
             part.pieces[0].image,
@@ -122,8 +128,10 @@ def _connect(workers: int, scheduler: str) -> Iterator[distributed.Client]:
             "start one with dask scheduler, and workers with dask worker",
         ) from error
     with client:
-        if not client.ncores():
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_S)
+        except TimeoutError as error:
             raise LcsegError(
                 f"--scheduler={scheduler}", "has no workers", "start some: dask worker"
-            )
+            ) from error
         yield client

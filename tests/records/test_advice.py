@@ -26,6 +26,7 @@ PAIR = PairReport(
     label_pixel_m=1.0,
     sampling="as it is",
     shift_px=(0.0, 0.0),
+    off_px=(0.0, 0.0),
     overlap=1.0,
     nodata=0.0,
     ignored=0.0,
@@ -68,7 +69,10 @@ def test_an_empty_split_is_said_once_and_only_where_it_was_wanted():
         ({"nodata": 0.51}, "Most pixels are without image in b:"),
         ({"ignored": 0.51}, "Most pixels of the image are without label in b:"),
         ({"label_crs": "EPSG:4326"}, "Image and label are in different CRSs in b:"),
-        ({"shift_px": (0.0, -0.5)}, "Labels lie between the pixels of the image in b:"),
+        (
+            {"sampling": "shifted", "off_px": (0.0, -0.5)},
+            "Labels lie between the pixels of the image in b:",
+        ),
     ],
 )
 def test_a_pair_that_a_user_should_look_at_is_named(changes, start):
@@ -85,7 +89,7 @@ def test_a_pair_that_a_user_should_look_at_is_named(changes, start):
         {"nodata": 0.5, "ignored": 0.5},
         {"label_crs": ""},
         {"crs": ""},
-        {"shift_px": (3.0, -2.01)},
+        {"sampling": "shifted", "shift_px": (3.0, -2.0), "off_px": (0.0, -0.01)},
         {"dropped": {"without label": 9}},
     ],
 )

@@ -404,9 +404,7 @@ def test_output_that_exists_is_refused_and_untouched(make_scene, setup, tmp_path
 
 def test_too_few_blocks_for_the_splits_are_refused(make_scene, setup):
     make_scene("a")
-    with pytest.raises(
-        LcsegError, match="1 units cannot be dealt to train, val, test; use smaller"
-    ):
+    with pytest.raises(LcsegError, match="1 unit cannot be dealt to train, val, test; use smaller"):
         convert(setup(block_chips=4))
     assert_nothing_left(setup())
 

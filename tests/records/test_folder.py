@@ -100,5 +100,6 @@ def test_claim_ends_with_its_block_and_notices_a_folder_that_went_away(tmp_path)
     folder.mkdir()
     with claimed(folder, "data", "--out"):
         shutil.rmtree(folder)
-    with pytest.raises(OSError, match="gone"), claimed(folder, "data", "--out"):
+    gone = pytest.raises(LcsegError, match="data: is being written by another process")
+    with gone, claimed(folder, "data", "--out"):
         pass

@@ -378,7 +378,5 @@ def test_another_seed_deals_the_squares_otherwise():
 
 
 def test_too_little_ground_for_the_splits_is_refused():
-    with pytest.raises(
-        LcsegError, match="1 units cannot be dealt to train, val, test; use smaller"
-    ):
+    with pytest.raises(LcsegError, match="1 unit cannot be dealt to train, val, test; use smaller"):
         lay_out([make_scene("a", (32, 32))], CONFIG)

@@ -1,6 +1,7 @@
 """`dataset.json`."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,7 +179,7 @@ def test_failed_write_leaves_the_manifest_that_was_there(tmp_path, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space"):
         write_manifest(tmp_path, replace(MANIFEST, created_by="others"))
     assert read_manifest(tmp_path) == MANIFEST

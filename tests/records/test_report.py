@@ -224,9 +224,11 @@ def test_chips_given_up_for_another_split_are_counted(tmp_path):
     assert [pair.kept + n for pair, n in zip(made.pairs, refused, strict=True)] == [9] * 4
     assert sum(refused) == made.dropped > 0
     assert made.sites == 1
-    assert [warning.split(":")[0] for warning in made.warnings] == [
-        f"{name} occurs nowhere"
-        for name in ("tree/forest", "grass/herbaceous", "barren/impervious")
+    said = [warning.split(":")[0] for warning in made.warnings]
+    given_up = [pair.key for pair, n in zip(made.pairs, refused, strict=True) if n]
+    assert said == [
+        *(f"{x} occurs nowhere" for x in ("tree/forest", "grass/herbaceous", "barren/impervious")),
+        f"Chips of {', '.join(given_up)} were given up",
     ]
 
 
@@ -279,6 +281,7 @@ def test_labels_on_another_grid_are_described(report):
         label_pixel_m=2.0,
         sampling="mode of 4 x 4",
         shift_px=(0.25, -0.5),
+        off_px=(0.25, -0.5),
         overlap=0.75,
     )
     rows = Page(render_html(dataclasses.replace(report, pairs=(pair,)), PNG)).rows

@@ -107,6 +107,6 @@ def test_too_few_units_are_refused_with_what_would_help(n_units):
     with pytest.raises(LcsegError) as error:
         assign_splits(of("ab"[:n_units]), {"val": 0.15, "test": 0.15}, seed=0)
     assert str(error.value) == (
-        f"--split_by: {n_units} units cannot be dealt to train, val, test; "
+        f"--split_by: {n_units} unit{'s' * (n_units > 1)} cannot be dealt to train, val, test; "
         "use smaller --chip_px or --block_chips, or set --val_share or --test_share to 0"
     )

@@ -81,3 +81,18 @@ def test_small_window_across_the_antimeridian_is_not_interpolated(width):
     _, cols_hw = alignment.locate(Window(30, jump + 1 - width // 2, 1, width))
     first = jump + 1 - width // 2
     np.testing.assert_array_equal(cols_hw[0], np.floor(cols[first : first + width]))
+
+
+@pytest.mark.parametrize("turn", [-360, 0, 360])
+def test_label_across_the_antimeridian_lies_under_its_image_whichever_way_it_counts(turn):
+    to_utm = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:32660", always_xy=True)
+    x, y = to_utm.transform(180.0, 52.0)
+    image = grid_of(400, 600, Affine(10, 0, x - 3000, 0, -10, y + 2000), "EPSG:32660")
+    label = grid_of(900, 2000, Affine(1e-4, 0, 179.9 + turn, 0, -1e-4, 52.045), "EPSG:4326")
+    cols, rows = np.meshgrid([0.5, 300.0, 599.5], [0.5, 399.5])
+    own_cols, own_rows = Alignment(image, label, "lc.tif").project(cols, rows)
+    to_lonlat = pyproj.Transformer.from_crs("EPSG:32660", "EPSG:4326", always_xy=True)
+    lon, lat = to_lonlat.transform(*(image.affine @ (cols, rows)))
+    np.testing.assert_allclose(own_cols, (lon % 360 - 179.9) / 1e-4, atol=0.01)
+    np.testing.assert_allclose(own_rows, (52.045 - lat) / 1e-4, atol=0.01)
+    assert (own_cols >= 0).all() and (own_cols < 2000).all()

@@ -61,6 +61,10 @@ def test_shift_is_what_is_left_between_the_edges_of_pixels(affine, sampling, shi
     assert fit.origin_px == pytest.approx(origin_px, abs=1e-5)
 
 
+def test_overlap_of_nearly_all_is_told_as_it_is():
+    assert fit_of(Affine(1, 0, X + 0.5, 0, -1, Y)).overlap == pytest.approx(1 - 0.5 / 300, abs=1e-6)
+
+
 def test_overlap_is_the_share_of_the_image_within_the_label():
     assert fit_of(Affine(1, 0, X, 0, -1, Y), 199, 300).overlap < 1
     assert fit_of(Affine(1, 0, X + 150, 0, -1, Y - 50)).overlap == pytest.approx(0.375, abs=0.01)

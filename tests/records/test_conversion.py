@@ -732,3 +732,43 @@ def test_sentinel_2_gives_thirteen_bands_with_the_classes_of_one_label_band(
     for _, chip in read_chips(config.out):
         place = slice(chip.row, chip.row + 32), slice(chip.col, chip.col + 32)
         np.testing.assert_array_equal(chip.image_hwc, everything[place])
+
+
+def test_shard_that_no_worker_has_left_is_an_error_and_no_data_set(long, monkeypatch, tmp_path):
+    def lose(todo: list[Part], *rest: object) -> Iterator[tuple[Part, PartOutcome]]:
+        for part, outcome in run_parts(todo, *rest):
+            if part.number == 2:
+                Path(str(rest[0]), outcome.shards[0].file).unlink()
+            yield part, outcome
+
+    monkeypatch.setattr(conversion, "run_parts", lose)
+    with pytest.raises(LcsegError, match=r"tfrecord: is not what a worker has written; all"):
+        convert(long)
+    assert not (tmp_path / "data").exists()
+    monkeypatch.undo()
+    convert(long)
+    assert not list(tmp_path.glob(".data.partial"))
+
+
+def test_order_of_the_pairs_changes_nothing(long, tmp_path):
+    convert(replace(long, out=str(tmp_path / "globs")))
+    for name, order in (("up", ("a", "bb")), ("down", ("bb", "a"))):
+        rows = "".join(f"{key}_image.tif,{key}_label.tif\n" for key in order)
+        (tmp_path / f"{name}.csv").write_text("image,label\n" + rows, encoding="utf-8")
+        out, pairs = str(tmp_path / name), str(tmp_path / f"{name}.csv")
+        convert(replace(long, images="", labels="", pairs=pairs, out=out))
+    shards = ("train", "val", "test")
+    up, down = (hash_files(tmp_path / name) for name in ("up", "down"))
+    assert {n: h for n, h in up.items() if n.startswith(shards)} == {
+        n: h for n, h in down.items() if n.startswith(shards)
+    }
+
+
+@pytest.mark.parametrize("out", ["data", "data/", "./data"])
+def test_report_of_a_rehearsal_lies_beside_the_data_set_to_be(out):
+    assert conversion.plan_folder(out) == Path("data.plan")
+
+
+def test_out_without_a_name_is_refused(long):
+    with pytest.raises(LcsegError, match=r"--out=\.: has no name"):
+        convert(replace(long, out="."))

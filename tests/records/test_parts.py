@@ -150,3 +150,13 @@ def test_parts_hold_every_chip_once_in_order(plan, most_chips):
         )
         assert [s for piece in pieces for s in piece.splits] == layout.splits.tolist()
     assert all(Path(piece.image).is_absolute() for part in parts for piece in part.pieces)
+
+
+def test_run_reaches_as_far_as_its_tallest_window():
+    from lcseg.raster.grid import Window as Place
+    from lcseg.records.piece import _runs
+
+    windows = [Place(0, 0, 100, 64), Place(0, 64, 99, 64)]
+    ((run, around),) = _runs(windows, 10**6)
+    assert run == windows
+    assert around == Place(0, 0, 100, 128)

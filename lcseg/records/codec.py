@@ -24,13 +24,18 @@ _ZLIB_LEVEL = 1
 _TRANSFORM = np.dtype("<f8")
 
 
-def encode_chip(spec: RecordSpec, chip: Chip) -> bytes:
+def encode_chip(spec: RecordSpec, chip: Chip, counts: np.ndarray | None = None) -> bytes:
     """Serialize a chip; the same chip gives the same bytes.
+
+    Args:
+        spec: what the chip is to fit.
+        chip: what to write.
+        counts: of its label by `count_classes`, where they are known already.
 
     Raises:
         ValueError: the chip does not fit the spec.
     """
-    counts = _check_fit(spec, chip)
+    histogram = _check_fit(spec, chip, counts)
     example = Example()
     features = example.features.feature
     texts = {
@@ -45,7 +50,7 @@ def encode_chip(spec: RecordSpec, chip: Chip) -> bytes:
         keys.SHAPE: spec.image_shape,
         keys.ROW: (chip.row,),
         keys.COL: (chip.col,),
-        keys.HISTOGRAM: counts,
+        keys.HISTOGRAM: histogram,
     }
     for key, text in texts.items():
         features[key].bytes_list.value.append(text)
@@ -91,7 +96,7 @@ def read_histogram(spec: RecordSpec, record: bytes) -> np.ndarray:
     return np.array(counts, np.int64)
 
 
-def _check_fit(spec: RecordSpec, chip: Chip) -> list[int]:
+def _check_fit(spec: RecordSpec, chip: Chip, counts: np.ndarray | None) -> list[int]:
     """Refuse a chip that does not fit; returns its class histogram."""
     image_hwc, label_hw = chip.image_hwc, chip.label_hw
     if image_hwc.shape != spec.image_shape or image_hwc.dtype != np.dtype(spec.dtype):
@@ -100,12 +105,13 @@ def _check_fit(spec: RecordSpec, chip: Chip) -> list[int]:
         )
     if label_hw.shape != spec.image_shape[:2] or label_hw.dtype != np.uint8:
         raise ValueError(f"label {label_hw.shape} {label_hw.dtype}, spec {spec.chip_px}")
-    counts: list[int] = count_classes(label_hw, spec.classes).tolist()
-    if sum(counts) != label_hw.size:
+    known = count_classes(label_hw, spec.classes) if counts is None else counts
+    histogram: list[int] = known.tolist()
+    if sum(histogram) != label_hw.size:
         raise ValueError(f"label holds values that are neither below {spec.classes} nor 255")
     if len(chip.transform) != 6:
         raise ValueError(f"transform has {len(chip.transform)} numbers, expected 6")
-    return counts
+    return histogram
 
 
 def _stored_dtype(spec: RecordSpec) -> np.dtype:

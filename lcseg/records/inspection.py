@@ -16,7 +16,7 @@ from lcseg.progress import Progress
 from lcseg.records.codec import decode_chip
 from lcseg.records.config import InspectConfig
 from lcseg.records.manifest import Manifest, ShardInfo, describe, read_manifest
-from lcseg.records.shards import file_sha256, read_shard
+from lcseg.records.shards import file_crc32c, read_shard
 from lcseg.records.spec import Chip
 from lcseg.records.statistics import count_classes
 
@@ -95,7 +95,7 @@ def _check_file(folder: Path, shard: ShardInfo) -> None:
     size = path.stat().st_size
     if size != shard.bytes:
         raise LcsegError(path, f"has {size:,} bytes, manifest {shard.bytes:,}", "convert again")
-    if file_sha256(path) != shard.sha256:
+    if file_crc32c(path) != shard.crc32c:
         raise LcsegError(path, "its checksum differs from the manifest's", "convert again")
 
 

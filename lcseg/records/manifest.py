@@ -7,7 +7,8 @@ manifest.spec, manifest.class_scheme, manifest.shards_of("train")
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class ShardInfo:
     split: str  # train, val or test.
     records: int  # How many it holds.
     bytes: int  # Size of the file.
-    sha256: str  # Of the file, in hexadecimal.
+    crc32c: str  # CRC-32C of the file, 8 hexadecimal digits.
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Manifest:
         unknown = {shard.split for shard in self.shards} - set(self.splits)
         if unknown:
             raise ValueError(f"shards are of splits that are not described: {sorted(unknown)}")
+        _check_files([shard.file for shard in self.shards])
 
     @property
     def spec(self) -> RecordSpec:
@@ -119,7 +121,7 @@ class Manifest:
     @property
     def digest(self) -> str:
         """One checksum for all records: the same digest, the same data."""
-        text = "".join(f"{shard.split}:{shard.sha256}\n" for shard in self.shards)
+        text = "".join(f"{s.split}:{s.records}:{s.bytes}:{s.crc32c}\n" for s in self.shards)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def shards_of(self, split: str) -> tuple[ShardInfo, ...]:
@@ -127,6 +129,15 @@ class Manifest:
 
     def chips_of(self, split: str) -> int:
         return self.splits[split].chips if split in self.splits else 0
+
+
+def _check_files(files: Sequence[str]) -> None:
+    """Refuse what is not a file of the manifest's own folder, and what stands twice."""
+    for file, times in Counter(files).items():
+        if Path(file).name != file or file in ("", ".", ".."):
+            raise ValueError(f"shard {file!r} is not the plain name of a file")
+        if times > 1:
+            raise ValueError(f"shard {file!r} is listed {times} times")
 
 
 @dataclass(frozen=True)

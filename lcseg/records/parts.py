@@ -176,7 +176,7 @@ def _convert_piece(
         if SPLITS[split] == "train":
             moments = moments.add(_valid_pixels(chip.image_hwc, valid_hw))
         if writers:
-            writers[SPLITS[split]].write(encode_chip(spec, chip))
+            writers[SPLITS[split]].write(encode_chip(spec, chip, of_chip))
     class_pixels = {split: tuple(n.tolist()) for split, n in counts.items()}
     return PieceTally(piece.scene, fates, pixels, missing, ignored, class_pixels), moments
 

@@ -9,7 +9,6 @@ for record in read_shard(path): …
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import struct
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ FRAME_BYTES = 16
 _LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
 _HEAD_BYTES = _LENGTH.size + _CRC.size
 _MASK_DELTA = 0xA282EAD8
+_PIECE_BYTES = 2**17  # Stays in the cache of the processor between reading and summing.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,7 +41,7 @@ class ShardWriter:
         self._stack = ExitStack()
         self._file: BinaryIO | None = None
         self._records = self._bytes = 0
-        self._sha256 = hashlib.sha256()
+        self._crc32c = 0
 
     def write(self, record: bytes) -> None:
         """Append a record; a full disk is an LcsegError."""
@@ -51,7 +51,7 @@ class ShardWriter:
             file = self._file or self._open()
             for piece in (head, record, _CRC.pack(masked_crc32c(record))):
                 file.write(piece)
-                self._sha256.update(piece)
+                self._crc32c = google_crc32c.extend(self._crc32c, piece)
         self._records += 1
         self._bytes += len(record) + FRAME_BYTES
 
@@ -70,7 +70,7 @@ class ShardWriter:
             self._file.close()
             self._stack.close()
             self.info = ShardInfo(
-                self._path.name, self._split, self._records, self._bytes, self._sha256.hexdigest()
+                self._path.name, self._split, self._records, self._bytes, f"{self._crc32c:08x}"
             )
 
 
@@ -118,10 +118,13 @@ def _read_record(file: BinaryIO, most: int) -> bytes | None:
     return record if is_whole else None
 
 
-def file_sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+def file_crc32c(path: str | Path) -> str:
+    """The CRC-32C of a file, as 8 hexadecimal digits."""
+    crc = 0
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(_PIECE_BYTES):
+            crc = google_crc32c.extend(crc, piece)
+    return f"{crc:08x}"
 
 
 def masked_crc32c(data: bytes) -> int:

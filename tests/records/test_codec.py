@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from lcseg.errors import LcsegError
 from lcseg.records.codec import decode_chip, encode_chip, read_histogram
 from lcseg.records.spec import Chip, RecordSpec
+from lcseg.records.statistics import count_classes
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 SPEC = RecordSpec(4, 2, "uint16", 4)
@@ -162,6 +163,14 @@ def test_record_is_what_tensorflow_would_have_written(case):
 def test_same_chip_gives_the_same_bytes():
     for spec in (SPEC, SMALL):
         assert encode_chip(spec, make_chip()) == encode_chip(spec, make_chip())
+
+
+def test_counts_that_are_known_are_taken():
+    chip = make_chip()
+    counts = count_classes(chip.label_hw, SPEC.classes)
+    assert encode_chip(SPEC, chip, counts) == encode_chip(SPEC, chip)
+    with pytest.raises(ValueError, match="neither below 4 nor 255"):
+        encode_chip(SPEC, replace(chip, label_hw=chip.label_hw + 4), counts * 0)
 
 
 def test_compression_touches_image_and_label_alone():

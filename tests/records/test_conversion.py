@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert, rehearse
 from lcseg.records.manifest import Manifest, describe, read_manifest
 from lcseg.records.parts import Part, PartOutcome
-from lcseg.records.shards import file_sha256, read_shard
+from lcseg.records.shards import read_shard
 from lcseg.records.spec import Chip
 
 LABEL_OF_CODE = {0: 255, 1: 0, 2: 1, 3: 2, 4: 3, 5: 3, 6: 3, 15: 255}
@@ -105,7 +106,9 @@ def assert_nothing_left(config: ConvertConfig) -> None:
 
 def hash_files(folder: str | Path) -> dict[str, str]:
     """The SHA-256 of every file of a folder, by name."""
-    return {path.name: file_sha256(path) for path in Path(folder).iterdir()}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in Path(folder).iterdir()
+    }
 
 
 def identify(folder: Path) -> dict[str, tuple[int, int]]:

@@ -16,7 +16,7 @@ from lcseg.records.codec import read_histogram
 from lcseg.records.config import InspectConfig
 from lcseg.records.inspection import inspect
 from lcseg.records.manifest import read_manifest
-from lcseg.records.shards import file_sha256, read_shard, write_shard
+from lcseg.records.shards import file_crc32c, read_shard, write_shard
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_damaged_record_under_a_right_checksum_is_found(copy):
     data = bytearray(path.read_bytes())
     data[500] ^= 1
     path.write_bytes(data)
-    describe_shard(copy, path, sha256=file_sha256(path))
+    describe_shard(copy, path, crc32c=file_crc32c(path))
     assert_refused(copy, f"{path.name}: is damaged at the record that begins at byte 0; ")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,8 +37,8 @@ MANIFEST = Manifest(
         "val": SplitSummary(0, (0, 0, 0, 0), 0),
     },
     shards=(
-        ShardInfo("train-00000.tfrecord", "train", 2, 100, "a" * 64),
-        ShardInfo("train-00001.tfrecord", "train", 1, 50, "b" * 64),
+        ShardInfo("train-00000.tfrecord", "train", 2, 100, "a" * 8),
+        ShardInfo("train-00001.tfrecord", "train", 1, 50, "b" * 8),
     ),
     sources=(
         SourceInfo("a", "a.tif", "b.tif", 70, 64, (1, 0, 5, 0, -1, 9), None, "2023-06-15", 3),
@@ -88,7 +89,9 @@ def test_digest_changes_with_the_content_and_the_order_of_the_shards_alone():
     for shards in (
         (second, first),
         (first,),
-        (replace(first, sha256="c" * 64), second),
+        (replace(first, crc32c="c" * 8), second),
+        (replace(first, bytes=101), second),
+        (replace(first, records=3), second),
         (replace(first, split="val"), second),
     ):
         splits = {
@@ -157,8 +160,13 @@ def test_broken_document_is_refused_with_what_is_wrong(tmp_path, text, message):
         ("sources.0.date", None, r"sources\.0\.date: Input should be a valid string"),
         ("class_scheme.classes", [], "class_scheme: .*0 classes, expected 2 to 254"),
         ("class_scheme.mood", [], "class_scheme.mood: there is no such field"),
-        ("shards.1.sha256", None, r"shards\.1\.sha256: Input should be a valid string"),
+        ("shards.1.crc32c", None, r"shards\.1\.crc32c: Input should be a valid string"),
         ("shards.1.split", "dev", r"splits that are not described: \['dev'\]"),
+        *(
+            ("shards.1.file", file, rf"shard '{re.escape(file)}' is not the plain name of a file")
+            for file in ("../a.tfrecord", "/tmp/a.tfrecord", "sub/a", "./a", "a/", "", ".", "..")
+        ),
+        ("shards.1.file", "train-00000.tfrecord", "'train-00000.tfrecord' is listed 2 times"),
         ("splits.val.chips", 7, "splits.val has 7 chips, its shards 0"),
         ("splits.val.class_pixels", [0, 0], "splits.val counts 2 classes of 4"),
         ("statistics.mean", [1.0], "statistics.mean has 1 numbers for 2 bands"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from lcseg.errors import LcsegError, UnknownCodesError
 from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert
 from lcseg.records.plan import make_plan
-from lcseg.records.shards import file_sha256
 from lcseg.records.workers import run_parts
 
 
@@ -51,7 +51,9 @@ def expected(config: ConvertConfig) -> dict[str, str]:
 
 
 def hash_files(folder: str | Path) -> dict[str, str]:
-    return {path.name: file_sha256(path) for path in Path(folder).iterdir()}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in Path(folder).iterdir()
+    }
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`lcseg convert`, as a user runs it."""
 
+import hashlib
 import json
 import os
 import signal
@@ -19,7 +20,6 @@ from conftest import write_raster
 from lcseg.records.config import ConvertConfig
 from lcseg.records.manifest import read_manifest
 from lcseg.records.plan import make_plan
-from lcseg.records.shards import file_sha256
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def whole(long, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    return {path.name: file_sha256(path) for path in folder.iterdir()}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
 def notes(space: Path) -> set[str]:

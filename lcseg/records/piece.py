@@ -120,7 +120,8 @@ def _area(window: Window) -> int:
 def _fill(values: np.ndarray, shape: tuple[int, ...], rest: int) -> np.ndarray:
     """Values in the upper left of an array of a shape, and `rest` elsewhere."""
     if values.shape == shape:
-        return values
+        # One copy here saves one each where the pixels are measured and where they are written.
+        return np.ascontiguousarray(values)
     filled = np.full(shape, rest, values.dtype)
     filled[: values.shape[0], : values.shape[1]] = values
     return filled

@@ -21,7 +21,7 @@ from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert
 
 SCENES, SIZE_PX, CHIP_PX = 4, 8192, 256
-AGAIN = 3
+AGAIN = 6
 """How often the same scenes are listed for two workers: the start of processes must not count."""
 
 

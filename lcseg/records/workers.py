@@ -106,16 +106,7 @@ def _connect(workers: int, scheduler: str) -> Iterator[distributed.Client]:
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if not scheduler:
-        with (
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=0,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
+        with _start_local(workers) as cluster, distributed.Client(cluster) as client:
             client.register_plugin(_Undisturbed())
             yield client
         return
@@ -135,3 +126,20 @@ def _connect(workers: int, scheduler: str) -> Iterator[distributed.Client]:
                 f"--scheduler={scheduler}", "has no workers", "start some: dask worker"
             ) from error
         yield client
+
+
+def _start_local(workers: int) -> distributed.LocalCluster:
+    try:
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+    except RuntimeError as error:
+        raise LcsegError(
+            f"--workers={workers}",
+            "the worker processes cannot start",
+            'a script must call convert under if __name__ == "__main__", or with one worker',
+        ) from error

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -94,11 +94,11 @@ def test_old_document_stays_where_writing_the_new_one_fails(tmp_path, monkeypatc
     path = tmp_path / "whole.json"
     write_document(path, Whole((), 1))
 
-    def write_half(aside: Path, text: str, encoding: str) -> None:
-        aside.write_bytes(text.encode(encoding)[:5])
+    def fill_disk(handle: int) -> None:
+        os.truncate(handle, 5)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", write_half)
+    monkeypatch.setattr(os, "fsync", fill_disk)
     with pytest.raises(OSError, match="No space left"):
         write_document(path, Whole((), 2))
     assert read_document(path, Whole).score == 1

@@ -53,10 +53,9 @@ def _sample_band(dataset: rasterio.DatasetReader, path: str) -> list[np.ndarray]
     """The last band in a lattice of small windows: a few blocks, however large the raster is."""
     height, width = dataset.height, dataset.width
     rows, cols = (
-        np.linspace(0, max(size - _SAMPLE_PX, 0), _SAMPLES).astype(int) for size in (height, width)
+        np.linspace(0, max(size - _SAMPLE_PX, 0), _SAMPLES).astype(int).tolist()
+        for size in (height, width)
     )
-    # Begun at a multiple of its size, a window lies within one block of most rasters.
-    rows, cols = ((starts // _SAMPLE_PX * _SAMPLE_PX).tolist() for starts in (rows, cols))
     windows = {
         Window(row, col, _SAMPLE_PX, _SAMPLE_PX).clip(height, width) for row in rows for col in cols
     }

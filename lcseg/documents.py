@@ -6,18 +6,22 @@ manifest = read_document(path, Manifest)       # LcsegError names the field that
 
 from __future__ import annotations
 
+import functools
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 
 from lcseg.errors import LcsegError
 
 T = TypeVar("T")
+
+_adapter: Callable[[Any], pydantic.TypeAdapter[Any]] = functools.cache(pydantic.TypeAdapter)
+"""What reads and writes a type; making it takes longer than using it."""
 
 
 def read_document(path: str | Path, kind: type[T]) -> T:
@@ -32,7 +36,7 @@ def read_document(path: str | Path, kind: type[T]) -> T:
 def parse_document(text: bytes | str, kind: type[T], where: object) -> T:
     """Parse JSON text as a `kind`; errors are reported as those of `where`."""
     try:
-        return pydantic.TypeAdapter(kind).validate_json(text)
+        return _adapter(kind).validate_json(text)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the document"
@@ -44,7 +48,7 @@ def parse_document(text: bytes | str, kind: type[T], where: object) -> T:
 
 def format_document(value: object) -> str:
     """Format a dataclass as JSON text that `parse_document` reads back; NaN is null."""
-    return pydantic.TypeAdapter(type(value)).dump_json(value, indent=2).decode() + "\n"
+    return _adapter(type(value)).dump_json(value, indent=2).decode() + "\n"
 
 
 def write_document(path: str | Path, value: object) -> None:

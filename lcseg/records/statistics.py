@@ -13,9 +13,12 @@ import numpy as np
 from lcseg.classes import IGNORE
 
 _PIECE = 1 << 20
-"""Pixels that are measured at once: sums of squared bytes stay exact, copies in float64 small."""
+"""Pixels that are measured at once: copies in float64 stay small."""
 
 _FOLD = 256
+"""Pixels that are laid side by side, and the most rows of them: 256 squared bytes add up to less
+than 2^24, up to where float32 holds every integer."""
+
 _FEW_CLASSES = 12
 """Up to so many, comparing with each is faster than counting by value."""
 
@@ -40,10 +43,11 @@ class Moments:
 
     def add(self, pixels: np.ndarray) -> Moments:
         """Count pixels, [n, C] of any number dtype."""
-        measure = _measure_bytes if pixels.dtype == np.uint8 else _measure
+        is_bytes = pixels.dtype == np.uint8
+        measure, most = (_measure_bytes, _FOLD**2) if is_bytes else (_measure, _PIECE)
         moments = self
-        for start in range(0, len(pixels), _PIECE):
-            moments = moments.merge(measure(pixels[start : start + _PIECE]))
+        for start in range(0, len(pixels), most):
+            moments = moments.merge(measure(pixels[start : start + most]))
         return moments
 
     def merge(self, other: Moments) -> Moments:
@@ -81,26 +85,35 @@ def _measure(pixels: np.ndarray) -> Moments:
 
 
 def _measure_bytes(pixels: np.ndarray) -> Moments:
-    """Measure uint8 pixels [n, C], at least one and at most _PIECE, by exact sums of integers.
+    """Measure uint8 pixels [n, C], at least one and at most _FOLD^2, by exact sums.
 
-    Most imagery is of bytes, and this takes half of the time of `_measure`.
+    Most imagery is of bytes, and this takes a fifth of the time of `_measure`.
     """
-    n = len(pixels)
-    total = _fold(np.add, pixels, np.uint32).astype(np.int64)
-    squares = _fold(np.add, np.square(pixels, dtype=np.uint16), np.uint32).astype(np.int64)
-    low, high = (_fold(find, pixels, np.uint8) for find in (np.minimum, np.maximum))
+    n, bands = pixels.shape
+    whole = n // _FOLD * _FOLD
+    # Many pixels side by side, or the few bands would break up the loops.
+    wide, rest = pixels[:whole].reshape(-1, _FOLD * bands), pixels[whole:]
+    low, high = _bound(np.minimum, wide, rest), _bound(np.maximum, wide, rest)
+    wide, rest = wide.astype(np.float32), rest.astype(np.float64)
+    total = _add(wide, bands) + rest.sum(axis=0)
+    wide *= wide
+    squares = _add(wide, bands) + (rest**2).sum(axis=0)
     return Moments(n, total / n, (n * squares - total**2) / n, low, high)
 
 
-def _fold(reduce: np.ufunc, pixels: np.ndarray, dtype: type) -> np.ndarray:
-    """Reduce pixels [n, C] to [C]; many at a time, or the few bands would break up the loops."""
-    n, bands = pixels.shape
-    whole = n // _FOLD * _FOLD
-    parts: list[np.ndarray] = [pixels[whole:].astype(dtype)]
-    if whole:
-        wide = pixels[:whole].reshape(-1, _FOLD * bands)
-        parts.append(reduce.reduce(wide, axis=0, dtype=dtype).reshape(_FOLD, bands))
-    return reduce.reduce(np.concatenate(parts), axis=0)
+def _add(wide: np.ndarray, bands: int) -> np.ndarray:
+    """Add up whole numbers, float32 [rows, _FOLD * C], to float64 [C]."""
+    # A product with ones is a sum that is made faster.
+    by_column = np.ones(len(wide), np.float32) @ wide
+    return np.ones(_FOLD) @ by_column.astype(np.float64).reshape(_FOLD, bands)
+
+
+def _bound(find: np.ufunc, wide: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """The least or greatest of each band, of pixels in rows of _FOLD and of the rest [m, C]."""
+    if not len(wide):
+        return find.reduce(rest, axis=0)
+    of_wide = find.reduce(find.reduce(wide, axis=0).reshape(-1, rest.shape[1]), axis=0)
+    return find.reduce([of_wide, *rest], axis=0) if len(rest) else of_wide
 
 
 def count_classes(label_hw: np.ndarray, n_classes: int) -> np.ndarray:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +36,7 @@ from lcseg.records.report import (
     write_report,
 )
 from lcseg.records.selection import KEPT
+from lcseg.records.shards import settle_shard
 from lcseg.records.statistics import Moments
 from lcseg.records.survey import Scene, common_pixel_m
 from lcseg.records.workers import run_parts
@@ -120,24 +124,46 @@ def _sweep(space: Workspace, done: Mapping[int, PartOutcome]) -> None:
 
 
 def _collect(plan: Plan, parts: Sequence[Part], space: Workspace | None) -> dict[int, PartOutcome]:
-    """Do parts, and note each outcome when it is there."""
+    """Do parts, and keep what came of each when it is there."""
     config = plan.config
     folder = str(space.stage.absolute()) if space else None
     total = sum(part.chips for part in plan.parts)
     before = total - sum(part.chips for part in parts)
     outcomes = {}
     name = "convert" if space else "plan"
-    with Progress(name, total, "chips", config.quiet, before) as progress:
+    with (
+        Progress(name, total, "chips", config.quiet, before) as progress,
+        _keeping(space) as keep,
+    ):
         for part, outcome in run_parts(parts, folder, config.workers, config.scheduler):
-            if space:
-                _keep(space, part, outcome)
+            keep(part, outcome)
             outcomes[part.number] = outcome
             progress.advance(part.chips)
     return outcomes
 
 
+@contextmanager
+def _keeping(space: Workspace | None) -> Iterator[Callable[[Part, PartOutcome], None]]:
+    """Yield what keeps a part; it waits for the disk while the next part is converted.
+
+    At the end, also on an error, everything that was given to it is kept.
+    """
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as keeper:
+
+        def keep(part: Part, outcome: PartOutcome) -> None:
+            if space:
+                waiting.append(keeper.submit(_keep, space, part, outcome))
+            while waiting and waiting[0].done():
+                waiting.popleft().result()
+
+        yield keep
+        for future in waiting:
+            future.result()
+
+
 def _keep(space: Workspace, part: Part, outcome: PartOutcome) -> None:
-    """Take over what a worker has written, and note it."""
+    """Take over what a worker has written, once the disk holds it, and note it."""
     for shard in outcome.shards:
         path = space.stage / shard.file
         if not path.exists() or path.stat().st_size != shard.bytes:
@@ -146,6 +172,7 @@ def _keep(space: Workspace, part: Part, outcome: PartOutcome) -> None:
                 "is not what a worker has written",
                 "all workers must have the file system of --out at the same path",
             )
+        settle_shard(path)
         path.replace(space.folder / shard.file)
     write_document(_note_path(space, part.number), outcome)
 

@@ -63,10 +63,7 @@ class ShardWriter:
         return self._file
 
     def _finish(self) -> None:
-        """Have the disk say that it holds all of it: a full one may tell only here."""
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
             self._file.close()
             self._stack.close()
             self.info = ShardInfo(
@@ -76,12 +73,21 @@ class ShardWriter:
 
 @contextmanager
 def write_shard(path: Path, split: str) -> Iterator[ShardWriter]:
-    """Write a shard, which appears at the end if there was any record, and not on an error."""
+    """Write a shard, which appears at the end if there was any record, and not on an error.
+
+    What was written may still be on its way to the disk; `settle_shard` waits for it.
+    """
     writer = ShardWriter(path, split)
     with writer._stack:
         yield writer
         with _writing(path):
             writer._finish()
+
+
+def settle_shard(path: Path) -> None:
+    """Have the disk say that it holds all of a shard: a full one may tell only here."""
+    with _writing(path), path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def read_shard(path: str | Path) -> Iterator[bytes]:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask.system import CPU_COUNT
+
 from lcseg.classes import ClassScheme
 from lcseg.errors import LcsegError
+from lcseg.progress import Progress
 from lcseg.raster.dataset import source_files
 from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid, pixel_size_m, pixel_sizes_agree
@@ -38,7 +42,19 @@ class Scene:
 
 def survey(pairs: Sequence[Pair], scheme: ClassScheme, config: ConvertConfig) -> list[Scene]:
     """Open all pairs, and refuse what cannot be paired, or not be learnt together."""
-    scenes = [_look_at(pair, scheme, config) for pair in pairs]
+    scenes = []
+    with (
+        Progress("survey", len(pairs), "pairs", config.quiet) as progress,
+        ThreadPoolExecutor(config.workers or CPU_COUNT) as threads,
+    ):
+        looks = [threads.submit(_look_at, pair, scheme, config) for pair in pairs]
+        try:
+            for look in looks:
+                scenes.append(look.result())
+                progress.advance()
+        finally:
+            # The first slip is told; those who have not begun to look need not.
+            threads.shutdown(cancel_futures=True)
     _require_alike(scenes)
     return scenes
 

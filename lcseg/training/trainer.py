@@ -31,7 +31,7 @@ from lcseg.progress import Progress
 from lcseg.records.folder import claimed
 from lcseg.records.manifest import Manifest, read_manifest
 from lcseg.training.checkpoint import CheckpointKeeper, RunState
-from lcseg.training.cluster import build_strategy
+from lcseg.training.strategy import build_strategy
 from lcseg.training.config import TrainConfig
 from lcseg.training.monitor import Monitor
 from lcseg.training.run import EpochRow, RunFolder, flatten, open_run

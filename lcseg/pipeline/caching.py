@@ -15,6 +15,7 @@ from lcseg.errors import LcsegError
 from lcseg.pipeline.capacity import free_disk_bytes, free_memory_bytes
 from lcseg.pipeline.disk import cache_bytes, has_cache, map_chips
 from lcseg.pipeline.memory import load_chips
+from lcseg.pipeline.share import WHOLE, Share
 from lcseg.pipeline.store import ChipStore
 from lcseg.pipeline.uncached import RecordStore
 from lcseg.records.manifest import Manifest
@@ -35,14 +36,16 @@ class CachePlan:
     kind: str  # memory, disk or none.
     figures: str  # What was decided, with the figures.
     disk_folder: str | Path = ""  # Where files lie, if kind is disk.
+    share: Share = WHOLE  # What the worker holds of each split.
 
     def open(self, split: str, quiet: bool = True) -> ChipStore:
         """Make a split readable in any order; a cache is filled now."""
         if self.kind == "memory":
-            return load_chips(self.data, self.manifest, split, quiet)
+            return load_chips(self.data, self.manifest, split, quiet, self.share)
         if self.kind == "disk":
-            return map_chips(self.data, self.manifest, split, self.disk_folder, quiet)
-        return RecordStore(self.data, self.manifest, split)
+            folder = self.disk_folder
+            return map_chips(self.data, self.manifest, split, folder, quiet, self.share)
+        return RecordStore(self.data, self.manifest, split, self.share)
 
     def __str__(self) -> str:
         return f"cache: {self.kind}, {self.figures}"
@@ -67,8 +70,9 @@ def plan_cache(
     cache: str = "auto",
     memory_gb: float = 0,
     disk_folder: str | Path = "",
+    share: Share = WHOLE,
 ) -> CachePlan:
-    """Decide where the chips of some splits, all in use at the same time, are kept.
+    """Decide where a worker's chips of some splits, all in use at the same time, are kept.
 
     Args:
         data: where the data set lies.
@@ -77,14 +81,16 @@ def plan_cache(
         cache: memory, disk, none or auto: the first of them for which there is room.
         memory_gb: most memory to take, in GB; 0: a share of what is free.
         disk_folder: for the files of a cache on disk; empty: there shall be none.
+        share: what the worker holds of each split.
 
     Raises:
         LcsegError: there is no room for what was asked.
     """
     splits = list(splits)
-    needed = sum(map(manifest.chips_of, splits)) * manifest.spec.chip_bytes
-    memory = _Place(needed, int(memory_gb * 1e9 or MEMORY_SHARE * free_memory_bytes()))
-    disk = _measure_disk(manifest, splits, disk_folder)
+    needed = sum(share.chips(manifest, split) for split in splits) * manifest.spec.chip_bytes
+    free_bytes = MEMORY_SHARE * free_memory_bytes() / share.neighbours
+    memory = _Place(needed, int(memory_gb * 1e9 or free_bytes))
+    disk = _measure_disk(manifest, splits, disk_folder, share)
     if cache == "auto":
         is_on_disk = bool(disk_folder) and disk.is_enough
         cache = "memory" if memory.is_enough else "disk" if is_on_disk else "none"
@@ -98,7 +104,7 @@ def plan_cache(
         what += f", {_gb(disk.allowed)} may be taken"
     else:
         what += f", read from {data} in every epoch"
-    return CachePlan(data, manifest, cache, what, disk_folder)
+    return CachePlan(data, manifest, cache, what, disk_folder, share)
 
 
 def _require_memory(data: str | Path, memory: _Place) -> None:
@@ -122,11 +128,15 @@ def _require_disk(folder: str | Path, disk: _Place) -> None:
         )
 
 
-def _measure_disk(manifest: Manifest, splits: list[str], folder: str | Path) -> _Place:
+def _measure_disk(
+    manifest: Manifest, splits: list[str], folder: str | Path, share: Share
+) -> _Place:
     """Room on the disk for those files that are not there yet."""
-    missing = [split for split in splits if folder and not has_cache(folder, manifest, split)]
-    needed = sum(cache_bytes(manifest, split) for split in missing)
-    return _Place(needed, int(DISK_SHARE * free_disk_bytes(folder)) if folder else 0)
+    if not folder:
+        return _Place(0, 0)
+    missing = [split for split in splits if not has_cache(folder, manifest, split, share)]
+    needed = sum(cache_bytes(manifest, split, share) for split in missing)
+    return _Place(needed, int(DISK_SHARE * free_disk_bytes(folder) / share.neighbours))
 
 
 def _gb(n: float) -> str:

@@ -55,7 +55,9 @@ def training_batches(
     def make_batch(
         epochs: tf.Tensor, chips: tf.Tensor, occurrences: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        numbers = _draw_numbers(epochs, chips, occurrences, seed, 4 + len(statistics.mean))
+        numbers = _draw_numbers(
+            epochs, chips + store.first, occurrences, seed, 4 + len(statistics.mean)
+        )
         images, labels = _crop(store, chips, numbers[:, :2], config.crop_px)
         if config.d4:
             symmetry = tf.cast(numbers[:, 2] * SYMMETRIES, tf.int32)

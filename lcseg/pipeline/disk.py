@@ -18,6 +18,7 @@ import numpy as np
 
 from lcseg.errors import LcsegError
 from lcseg.pipeline.reading import read_split, require_chips
+from lcseg.pipeline.share import WHOLE, Share
 from lcseg.pipeline.store import ArrayStore
 from lcseg.records.manifest import Manifest
 
@@ -28,9 +29,14 @@ Part = tuple[int, tuple[int, ...], np.dtype]
 
 
 def map_chips(
-    folder: str | Path, manifest: Manifest, split: str, cache: str | Path, quiet: bool = True
+    folder: str | Path,
+    manifest: Manifest,
+    split: str,
+    cache: str | Path,
+    quiet: bool = True,
+    share: Share = WHOLE,
 ) -> ArrayStore:
-    """Map the file of a split; it is written first if it is not there.
+    """Map the file of a share of a split; it is written first if it is not there.
 
     Args:
         folder: where the data set lies.
@@ -38,45 +44,49 @@ def map_chips(
         split: train, val or test.
         cache: folder of the cache.
         quiet: show no progress.
+        share: what the worker holds.
 
     Raises:
         LcsegError: the split is empty, its shards are damaged, or the disk is full.
     """
     require_chips(folder, manifest, split)
-    path = cache_path(cache, manifest, split)
-    while not has_cache(cache, manifest, split):
+    path = cache_path(cache, manifest, split, share)
+    while not has_cache(cache, manifest, split, share):
         with _written_once(path) as handle:
             if handle is not None:
-                _fill(handle, folder, manifest, split, quiet)
+                _fill(handle, folder, manifest, split, quiet, share)
     # Private: nothing that is written to these arrays reaches the file.
     mapped = np.memmap(path, np.uint8, "c")
-    parts, _ = _lay_out(manifest, split)
+    parts, _ = _lay_out(manifest, split, share)
     images, labels, histograms = (
         mapped[start : start + _size(shape, dtype)].view(dtype).reshape(shape)
         for start, shape, dtype in parts
     )
-    return ArrayStore.share(images, labels, np.array(histograms))
+    first = share.first(manifest, split)
+    return ArrayStore.wrap(images, labels, np.array(histograms), first)
 
 
-def cache_path(cache: str | Path, manifest: Manifest, split: str) -> Path:
-    """Where the file of a split lies, or would."""
-    return Path(cache) / f"{manifest.digest[:_DIGEST_CHARS]}-{split}.chips"
+def cache_path(cache: str | Path, manifest: Manifest, split: str, share: Share = WHOLE) -> Path:
+    """Where the file of a share of a split lies, or would."""
+    name = f"{manifest.digest[:_DIGEST_CHARS]}-{split}"
+    part = f"-{share.index}-of-{share.count}" if share.count > 1 else ""
+    return Path(cache) / f"{name}{part}.chips"
 
 
-def cache_bytes(manifest: Manifest, split: str) -> int:
-    """Size of the file of a split."""
-    return _lay_out(manifest, split)[1]
+def cache_bytes(manifest: Manifest, split: str, share: Share = WHOLE) -> int:
+    """Size of the file of a share of a split."""
+    return _lay_out(manifest, split, share)[1]
 
 
-def has_cache(cache: str | Path, manifest: Manifest, split: str) -> bool:
-    """Whether the file of a split is there, and whole."""
-    path = cache_path(cache, manifest, split)
-    return path.exists() and path.stat().st_size == cache_bytes(manifest, split)
+def has_cache(cache: str | Path, manifest: Manifest, split: str, share: Share = WHOLE) -> bool:
+    """Whether the file of a share of a split is there, and whole."""
+    path = cache_path(cache, manifest, split, share)
+    return path.exists() and path.stat().st_size == cache_bytes(manifest, split, share)
 
 
-def _lay_out(manifest: Manifest, split: str) -> tuple[list[Part], int]:
+def _lay_out(manifest: Manifest, split: str, share: Share) -> tuple[list[Part], int]:
     """(first byte, shape, dtype) of images, labels and histograms, and the size of the file."""
-    count, spec = manifest.chips_of(split), manifest.spec
+    count, spec = share.chips(manifest, split), manifest.spec
     arrays: tuple[tuple[tuple[int, ...], np.dtype], ...] = (
         ((count, *spec.image_shape), np.dtype(spec.dtype)),
         ((count, *spec.image_shape[:2]), np.dtype(np.uint8)),
@@ -122,13 +132,15 @@ def _written_once(path: Path) -> Iterator[int | None]:
         os.close(handle)
 
 
-def _fill(handle: int, folder: str | Path, manifest: Manifest, split: str, quiet: bool) -> None:
-    parts, size = _lay_out(manifest, split)
+def _fill(
+    handle: int, folder: str | Path, manifest: Manifest, split: str, quiet: bool, share: Share
+) -> None:
+    parts, size = _lay_out(manifest, split, share)
     # The room is taken at once, so that a full disk is known before hours of reading.
     os.ftruncate(handle, 0)
     os.posix_fallocate(handle, 0, size)
     at = 0
-    for arrays in read_split(folder, manifest, split, quiet):
+    for arrays in read_split(folder, manifest, split, quiet, share):
         for (start, shape, dtype), array in zip(parts, arrays, strict=True):
             place = start + at * _size(shape[1:], dtype)
             _write_all(handle, np.ascontiguousarray(array).data.cast("B"), place)

@@ -22,6 +22,9 @@ from lcseg.pipeline.store import ChipStore
 _OFFSET_KEY = 2**32
 """Added to the seed for the random number of balanced draws; seeds are less than 2^31."""
 
+_FIRST_KEY = 2**32
+"""Times the number of a worker's first chip is added to the epoch; both are less than 2^31."""
+
 
 def draw_chips(
     store: ChipStore, sampling: str, seed: int, first: int, last: int
@@ -37,13 +40,15 @@ def draw_chips(
 
     Returns:
         Elements (epoch, chip, occurrence), int64 scalars. Chips and their order in an epoch depend
-        on (seed, epoch) alone; occurrence counts how often the epoch has taken a chip, from 0.
+        on (seed, epoch) and on what the store holds; occurrence counts how often the epoch has
+        taken a chip, from 0.
     """
     count = len(store)
     ends = np.cumsum(weigh_chips(store.histograms)) if sampling == "balanced" else None
 
     def draw_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        key = tf.stack([np.int64(seed), epoch])
+        # No two workers draw alike.
+        key = tf.stack([np.int64(seed), epoch + np.int64(store.first * _FIRST_KEY)])
         places = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), key)
         if ends is None:
             chips, occurrences = places, tf.zeros_like(places)

@@ -23,6 +23,9 @@ class ChipStore(ABC):
     image_shape: tuple[int, int, int]
     """Rows, columns and bands of a chip."""
 
+    first: int = 0
+    """Number of the first chip among those of all workers."""
+
     fault: LcsegError | None = None
     """What went wrong while crops were read inside tf.data, which passes on only its text."""
 
@@ -74,22 +77,28 @@ class ArrayStore(ChipStore):
         images: [N, H, W, C] of the data set's dtype, on the host.
         labels: uint8 [N, H, W], on the host.
         histograms: int64 [N, classes + 1].
+        first: number of the first of them among those of all workers.
     """
 
-    def __init__(self, images: tf.Tensor, labels: tf.Tensor, histograms: np.ndarray) -> None:
+    def __init__(
+        self, images: tf.Tensor, labels: tf.Tensor, histograms: np.ndarray, first: int = 0
+    ) -> None:
         self.images, self.labels, self._histograms = images, labels, histograms
+        self.first = first
         count, height, width, bands = (int(n) for n in images.shape)
         self.image_shape = height, width, bands
         assert tuple(labels.shape) == (count, height, width) and len(histograms) == count
 
     @classmethod
-    def share(cls, images: np.ndarray, labels: np.ndarray, histograms: np.ndarray) -> ArrayStore:
+    def wrap(
+        cls, images: np.ndarray, labels: np.ndarray, histograms: np.ndarray, first: int = 0
+    ) -> ArrayStore:
         """A store of arrays that TensorFlow reads where they are; aligned to 64 bytes.
 
         tf.convert_to_tensor would copy them twice, and the budget is for one.
         """
-        share = tf.experimental.dlpack.from_dlpack
-        return cls(share(images.__dlpack__()), share(labels.__dlpack__()), histograms)
+        view = tf.experimental.dlpack.from_dlpack
+        return cls(view(images.__dlpack__()), view(labels.__dlpack__()), histograms, first)
 
     @property
     def histograms(self) -> np.ndarray:

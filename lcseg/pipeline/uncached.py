@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from lcseg.errors import LcsegError
 from lcseg.pipeline.reading import require_chips
+from lcseg.pipeline.share import WHOLE, Share
 from lcseg.pipeline.store import ChipStore
 from lcseg.records.codec import decode_chip, read_histogram
 from lcseg.records.manifest import Manifest
@@ -35,25 +36,30 @@ class RecordStore(ChipStore):
         folder: where the data set lies.
         manifest: its manifest.
         split: train, val or test.
+        share: what the worker holds.
 
     Raises:
         LcsegError: the split is empty, or its shards are not those of the manifest.
     """
 
-    def __init__(self, folder: str | Path, manifest: Manifest, split: str) -> None:
+    def __init__(
+        self, folder: str | Path, manifest: Manifest, split: str, share: Share = WHOLE
+    ) -> None:
         require_chips(folder, manifest, split)
         self._spec = manifest.spec
         self.image_shape = self._spec.image_shape
-        shards = manifest.shards_of(split)
-        self._paths = [Path(folder) / shard.file for shard in shards]
+        self.first = share.first(manifest, split)
+        spans = list(share.spans(manifest, split))
+        self._paths = [Path(folder) / span.shard.file for span in spans]
         places = []
-        for number, (path, shard) in enumerate(zip(self._paths, shards, strict=True)):
+        for number, (path, span) in enumerate(zip(self._paths, spans, strict=True)):
             with _opened(path) as handle:
                 found = _index(handle, path)
-            if len(found) != shard.records:
-                problem = f"holds {len(found)} records, the manifest says {shard.records}"
+            if len(found) != span.shard.records:
+                problem = f"holds {len(found)} records, the manifest says {span.shard.records}"
                 raise LcsegError(path, problem, "convert again")
-            places += [(number, start, size) for start, size in found]
+            held = found[span.first : span.first + span.records]
+            places += [(number, start, size) for start, size in held]
         self._places = np.array(places, np.int64)
 
     @cached_property

@@ -29,6 +29,16 @@ class UnknownCodesError(LcsegError):
     """A label raster holds codes that the class scheme does not name."""
 
 
+class PeerLostError(LcsegError):
+    """A peer in training is lost or never came; starting again may help.
+
+    The exit code is the one that a TFJob of Kubernetes keeps for faults of which a program says
+    itself that they pass.
+    """
+
+    exit_code = 138
+
+
 class InterruptedRunError(LcsegError):
     """Work ended early because a signal asked for it; nothing is lost.
 

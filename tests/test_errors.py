@@ -4,7 +4,7 @@ import signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcseg.errors import InterruptedRunError, LcsegError, UnknownCodesError
+from lcseg.errors import InterruptedRunError, LcsegError, PeerLostError, UnknownCodesError
 
 
 def test_error_says_where_what_and_what_to_do_in_one_line():
@@ -33,7 +33,14 @@ def test_unknown_codes_are_caught_as_any_other_error():
     assert UnknownCodesError("lc.tif", "codes 7").exit_code == 2
 
 
+def test_lost_peer_exits_as_a_fault_that_passes():
+    error = PeerLostError("worker 1 (h1:2222)", "no answer within 60 s", "start it")
+    assert error.exit_code == 138
+    assert str(error) == "worker 1 (h1:2222): no answer within 60 s; start it"
+
+
 def test_error_crosses_to_another_process_whole():
-    for error in (LcsegError("a", "b", "c"), InterruptedRunError("a", "b", "c", 15)):
+    interrupted = InterruptedRunError("a", "b", "c", 15)
+    for error in (LcsegError("a", "b", "c"), PeerLostError("a", "b", "c"), interrupted):
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))

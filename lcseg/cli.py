@@ -30,7 +30,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from lcseg import __version__
-from lcseg.errors import InterruptedRunError, LcsegError
+from lcseg.errors import InterruptedRunError, LcsegError, PeerLostError
 
 Config = TypeVar("Config")
 
@@ -40,6 +40,7 @@ VERBS = {
     "convert": ("convert", "pack image and label rasters into TFRecords"),
     "inspect": ("inspect_", "read a data set back, verify it and draw it"),
     "train": ("train", "train a U-Net on a data set"),
+    "launch": ("launch", "train on several workers of this machine"),
     "evaluate": ("evaluate", "say how good a model or a map is"),
     "predict": ("predict", "map a raster with a trained model"),
     "demo": ("demo", "go the whole way once, on a made-up landscape"),
@@ -54,11 +55,13 @@ class ConfigFlags(Generic[Config]):
         config_type: a dataclass; each field is `Annotated[type, "help"]` or another dataclass,
             whose fields become flags of their own.
         positional: a field that may also be given as the first argument, without `--name=`.
+        command: a field that is given as all arguments after `--`.
     """
 
-    def __init__(self, config_type: type[Config], positional: str = "") -> None:
+    def __init__(self, config_type: type[Config], positional: str = "", command: str = "") -> None:
         self._type = config_type
         self._positional = positional
+        self._command = command
         self._names = [field.name for field, hint, text in _leaves(config_type)]
         self._required = [
             field.name
@@ -70,19 +73,28 @@ class ConfigFlags(Generic[Config]):
 
     def parse(self, argv: list[str]) -> list[str]:
         """Parse the command line; a fault in it ends the process with one line and status 2."""
+        end = argv.index("--") if self._command and "--" in argv else len(argv)
         try:
-            rest = flags.FLAGS(argv)
+            rest = flags.FLAGS(argv[:end])
+            if argv[end + 1 :]:
+                flags.FLAGS[self._command].value = tuple(argv[end + 1 :])
             if self._positional and len(rest) > 1:
                 flags.FLAGS[self._positional].value = rest.pop(1)
             if len(rest) > 1:
                 raise flags.Error(f"unexpected argument {rest[1]!r}; flags look like --name=value")
             missing = [name for name in self._required if flags.FLAGS[name].value in (None, "")]
             if missing:
-                names = [n.upper() if n == self._positional else f"--{n}" for n in missing]
-                raise flags.Error(f"missing: {', '.join(names)}")
+                raise flags.Error(f"missing: {', '.join(map(self._place, missing))}")
         except flags.Error as error:
-            sys.exit(_fail(f"{error} (--help lists the flags)", 2))
+            hint = f"; the {self._command} comes after --" if self._command else ""
+            sys.exit(_fail(f"{error} (--help lists the flags{hint})", 2))
         return rest
+
+    def _place(self, name: str) -> str:
+        """How a field looks on the command line."""
+        if name == self._command:
+            return f"-- {name.upper()}"
+        return name.upper() if name == self._positional else f"--{name}"
 
     def collect(self) -> Config:
         """Make the dataclass from the parsed flags; what it refuses is an LcsegError."""
@@ -94,7 +106,9 @@ class ConfigFlags(Generic[Config]):
         for name in self._names:
             flag = flags.FLAGS[name]
             if name == self._positional:
-                shown = f"{name.upper()}, or --{name}=…"
+                shown = f"{self._place(name)}, or --{name}=…"
+            elif name == self._command:
+                shown = f"{self._place(name)} …"
             elif flag.boolean:
                 shown = f"--{name}" + (
                     f" (default: on; --no{name} turns it off)" if flag.default else ""
@@ -144,6 +158,7 @@ _DEFINERS: dict[Any, Callable[[str, Any, str], Any]] = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     bool: flags.DEFINE_bool,
+    tuple[str, ...]: flags.DEFINE_list,
 }
 
 
@@ -213,6 +228,9 @@ def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) ->
     log.handlers = [logging.StreamHandler()]
     try:
         main(config_flags.collect())
+    except PeerLostError as error:
+        # The threads of a broken cluster may never end by themselves.
+        os._exit(_flushed(_fail(error, error.exit_code)))
     except LcsegError as error:
         return _fail(error, error.exit_code)
     except OSError as error:
@@ -238,6 +256,12 @@ def _fail(message: object, exit_code: int) -> int:
     if flags.FLAGS.is_parsed() and (flags.FLAGS["verbosity"].value or 0) > 0:
         traceback.print_exc()
     print(f"lcseg: {' '.join(str(message).split())}", file=sys.stderr)
+    return exit_code
+
+
+def _flushed(exit_code: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
     return exit_code
 
 

@@ -14,11 +14,13 @@ from lcseg.evaluation.config import EvaluateConfig
 from lcseg.prediction.config import PredictConfig
 from lcseg.records.config import ConvertConfig, InspectConfig
 from lcseg.training.config import TrainConfig
+from lcseg.training.launcher import LaunchConfig
 
 CONFIGS = {
     "convert": ConvertConfig,
     "inspect": InspectConfig,
     "train": TrainConfig,
+    "launch": LaunchConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
     "demo": DemoConfig,
@@ -80,6 +82,32 @@ FLAGS = cli.ConfigFlags(Field, positional="crop")
 if __name__ == "__main__":
     cli.run(FLAGS, main)
 '''
+
+HIRE = '''\
+"""Hire hands."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from lcseg import cli
+
+
+@dataclass(frozen=True)
+class Order:
+    work: Annotated[tuple[str, ...], "What they do."]
+    hands: Annotated[int, "How many."] = 1
+
+
+cli.run(cli.ConfigFlags(Order, command="work"), print)
+'''
+
+
+@pytest.fixture
+def hire(tmp_path: Path) -> Run:
+    """A function that runs a small program with a command after `--`."""
+    path = tmp_path / "hire.py"
+    path.write_text(HIRE)
+    return lambda *arguments: run(sys.executable, str(path), *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +212,28 @@ def test_fault_in_the_work_is_one_line_and_its_own_status(sow, crop, exit_code, 
     assert_one_line(sow(crop, "--rows=3"), exit_code, text)
 
 
+def test_all_that_stands_after_two_dashes_is_the_command(hire):
+    result = hire("--hands=2", "--", "mow", "--hands=3", "--flagfile=none", "--", "a b")
+    assert result.stdout == (
+        "Order(work=('mow', '--hands=3', '--flagfile=none', '--', 'a b'), hands=2)\n"
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--hands=2"], "missing: -- WORK (--help lists the flags; the work comes after --)"),
+        (["--"], "missing: -- WORK"),
+        (["mow"], "unexpected argument 'mow'"),
+        (["mow", "--", "rake"], "unexpected argument 'mow'"),
+        (["--hand=2", "--", "mow"], "Unknown command line flag 'hand'"),
+    ],
+)
+def test_command_that_does_not_stand_after_two_dashes_is_one_line(hire, arguments, text):
+    assert_one_line(hire(*arguments), 2, text)
+
+
 def test_bug_of_ours_shows_its_traceback(sow):
     result = sow("bug", "--rows=3")
     assert result.returncode == 1
@@ -243,7 +293,7 @@ def test_help_of_a_verb_lists_every_field_of_its_dataclass(lcseg, verb):
     assert f"lcseg {verb}" in result.stdout.split("flags (")[0]
     words = " ".join(result.stdout.split())
     for name, text in leaves(CONFIGS[verb]):
-        assert f"--{name}" in words
+        assert f"--{name}" in words or f"-- {name.upper()} …" in words
         assert " ".join(text.split()) in words
 
 

@@ -7,6 +7,7 @@ confusion = score_map("map.tif", "lc.tif", scheme)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import keras
@@ -58,18 +59,27 @@ class ChipScorer:
         self._judge = judge
 
     def score(
-        self, store: ChipStore, batch: int, multiple_px: int, quiet: bool = True
+        self,
+        store: ChipStore,
+        batch: int,
+        multiple_px: int,
+        quiet: bool = True,
+        add: Callable[[np.ndarray], np.ndarray] = lambda own: own,
     ) -> tuple[Confusion, float]:
-        """Judge the model on every chip once: the confusion matrix and the loss."""
+        """Judge the model on every chip once: the confusion matrix and the loss.
+
+        Where several workers hold a share of the chips each, `add` adds an array over all of them.
+        """
         counts = np.zeros((self._n_classes, self._n_classes), np.int64)
-        sums: tf.Tensor | float = 0.0
+        sums = np.zeros(1)
         with Progress("evaluate", len(store), "chips", quiet) as progress, store.named_faults():
             for images, labels in evaluation_batches(store, batch, multiple_px):
                 batch_counts, batch_sums = self._judge(images, labels)
                 counts += batch_counts.numpy()
-                sums += batch_sums
+                sums = sums + batch_sums.numpy().astype(np.float64)
                 progress.advance(min(batch, len(store) - progress.count))
-        return Confusion(counts), float(self._loss.value(sums))
+        value = self._loss.value(tf.constant(add(sums), tf.float32))
+        return Confusion(add(counts)), float(value)
 
 
 def score_map(

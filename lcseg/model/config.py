@@ -13,7 +13,8 @@ class UNetConfig:
     depth: Annotated[int, "How often the network halves the resolution."] = 4
     width: Annotated[int, "Filters at full resolution; doubled at each halving."] = 32
     norm: Annotated[
-        Literal["batch", "sync_batch", "none"], "Normalisation after each convolution."
+        Literal["batch", "sync_batch", "group", "none"],
+        "Normalisation after each convolution; sync_batch and batch: by all devices, or by each.",
     ] = "batch"
     mixed_precision: Annotated[
         Literal["none", "bfloat16", "float16"], "Type to compute in; weights stay float32."

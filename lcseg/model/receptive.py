@@ -78,6 +78,8 @@ _REACH: dict[type, Callable[..., Interval]] = {
     layers.MaxPooling2D: _reach_pooling,
     layers.Normalization: _reach_pixel,
     layers.BatchNormalization: _reach_pixel,
+    # Its statistics are of the whole window: who maps by blocks must know (`predictor`).
+    layers.GroupNormalization: _reach_pixel,
     layers.ReLU: _reach_pixel,
     layers.Concatenate: _reach_pixel,
 }

@@ -6,6 +6,7 @@ logits_nhwc = model(images_nhwc)               # float32 [N, H, W, classes]
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import keras
@@ -14,6 +15,9 @@ from keras import layers
 from lcseg.model.config import UNetConfig
 
 KERNEL_PX = 3
+
+_GROUPS = 32
+"""At most so many groups of filters, as Wu and He 2018 (arXiv:1803.08494) have them."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,16 @@ def build_unet(config: UNetConfig, model_input: ModelInput, n_classes: int) -> k
     return keras.Model(image, logits, name="unet")
 
 
+def _normalise(x: keras.KerasTensor, norm: str, policy: str, name: str) -> keras.KerasTensor:
+    if norm == "none":
+        return x
+    if norm == "group":
+        groups = math.gcd(x.shape[-1], _GROUPS)
+        return layers.GroupNormalization(groups, dtype=policy, name=name)(x)
+    synchronized = norm == "sync_batch"
+    return layers.BatchNormalization(synchronized=synchronized, dtype=policy, name=name)(x)
+
+
 def _convolve_twice(
     x: keras.KerasTensor, config: UNetConfig, level: int, policy: str, name: str
 ) -> keras.KerasTensor:
@@ -67,9 +81,6 @@ def _convolve_twice(
             dtype=policy,
             name=f"{name}{part}_conv",
         )(x)
-        if config.norm != "none":
-            x = layers.BatchNormalization(
-                synchronized=config.norm == "sync_batch", dtype=policy, name=f"{name}{part}_norm"
-            )(x)
+        x = _normalise(x, config.norm, policy, f"{name}{part}_norm")
         x = layers.ReLU(dtype=policy, name=f"{name}{part}_relu")(x)
     return x

@@ -29,6 +29,7 @@ class RunState(tf.Module):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_mean_iou = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
         self.stale_epochs = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.workers = tf.Variable(1, dtype=tf.int64, trainable=False)
         self.epoch_loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
 

@@ -8,6 +8,7 @@ monitor.record_validation(step, loss, confusion, panels)
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,32 @@ class Monitor:
     def flush(self) -> None:
         self._train.flush()
         self._validation.flush()
+
+
+class WorkerMonitor:
+    """Writes the event file of one worker of several, so that a slow one shows: `workers/N`.
+
+    Nothing is written until something is recorded.
+    """
+
+    def __init__(self, folder: Path, index: int) -> None:
+        self._folder = folder / "workers" / str(index)
+        self._writer: tf.summary.SummaryWriter | None = None
+
+    def record(self, step: int, step_s: float, wait_share: float) -> None:
+        """Record the seconds of a step, the share of them spent waiting, and the memory taken."""
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(self._folder))
+        with self._writer.as_default(step=step):
+            tf.summary.scalar("worker/step_seconds", step_s)
+            tf.summary.scalar("worker/input_wait_share", wait_share)
+            tf.summary.scalar("worker/resident_gb", _resident_bytes() / 1e9)
+
+
+def _resident_bytes() -> int:
+    """Memory of this process that is in RAM, from the second number of statm."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _as_image(figure: Figure) -> np.ndarray:

@@ -6,6 +6,8 @@ RUN/run.json  RUN/history.json  RUN/checkpoints/  RUN/tensorboard/  RUN/bundle/
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ _FREE = (
     "cache_dir",
     "steps_per_call",
     "checkpoint_steps",
+    "start_timeout_s",
 )
 """Settings that change nothing of the result, and so may differ when a run goes on."""
 
@@ -104,6 +107,17 @@ def open_run(config: TrainConfig, data_digest: str) -> RunFolder:
     folder.path.mkdir(parents=True, exist_ok=True)
     write_document(path, info)
     return folder
+
+
+def fingerprint(config: TrainConfig, data_digest: str) -> int:
+    """A number of 48 bits that differs where workers would not do the same.
+
+    Where files lie, and how long to wait, may differ among them.
+    """
+    own = ("run", "data", "quiet", "cache", "cache_gb", "cache_dir", "start_timeout_s")
+    alike = {name: value for name, value in flatten(config).items() if name not in own}
+    text = json.dumps([__version__, data_digest, alike], sort_keys=True)
+    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
 
 
 def flatten(config: TrainConfig) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Training: from a data set to a bundle.
+"""Training: from a data set to a bundle, on one machine or as one worker of several.
 
-summary = train(TrainConfig(data="data", run="run", epochs=20))
+summary = train(TrainConfig(data="data", run="run", epochs=20), find_cluster(os.environ))
 summary.bundle, summary.best_mean_iou
+
+All workers go through the same steps and take the same decisions; the chief alone writes the run.
 """
 
 from __future__ import annotations
@@ -9,34 +11,34 @@ from __future__ import annotations
 import logging
 import math
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from lcseg import __version__
 from lcseg.errors import InterruptedRunError, LcsegError
-from lcseg.evaluation.assessment import PANEL_CHIPS, choose_chips, draw_predictions
-from lcseg.evaluation.confusion import Confusion, Scores
 from lcseg.evaluation.scoring import ChipScorer
-from lcseg.model import bundle as bundles
-from lcseg.model.bundle import BundleInfo, save_bundle
 from lcseg.model.losses import LOSSES, weigh_classes
-from lcseg.model.receptive import measure_halo
 from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.caching import CachePlan, plan_cache
 from lcseg.pipeline.dataset import training_batches
+from lcseg.pipeline.share import Share
 from lcseg.progress import Progress
 from lcseg.records.folder import claimed
 from lcseg.records.manifest import Manifest, read_manifest
+from lcseg.training.breakage import told_breakage
 from lcseg.training.checkpoint import CheckpointKeeper, RunState
-from lcseg.training.strategy import build_strategy
+from lcseg.training.cluster import ALONE, Cluster
 from lcseg.training.config import TrainConfig
-from lcseg.training.monitor import Monitor
-from lcseg.training.run import EpochRow, RunFolder, flatten, open_run
+from lcseg.training.monitor import WorkerMonitor
+from lcseg.training.recorder import Recorder
+from lcseg.training.run import RunFolder, fingerprint, open_run
 from lcseg.training.signals import StopRequest
-from lcseg.training.step import build_optimizer, make_train_steps
+from lcseg.training.step import StepPlan, build_optimizer, make_train_steps
+from lcseg.training.team import Team, form_team, share_of
 
 _LOG = logging.getLogger("lcseg")
 
@@ -52,26 +54,38 @@ class TrainSummary:
     seconds: float  # Of this start.
 
 
-def train(config: TrainConfig) -> TrainSummary:
+def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
     """Train, or go on with training, until the epochs are over or nothing improves.
 
-    The same configuration, data and machine give the same weights bit for bit, however often the
-    run is stopped and started again.
+    The same configuration, data, machines and number of workers give the same weights bit for bit,
+    however often the run is stopped and started again.
+
+    Args:
+        config: what to do; alike for all workers.
+        cluster: who trains together, and which of them this process is.
 
     Raises:
-        InterruptedRunError: SIGINT or SIGTERM came; the state is saved.
+        InterruptedRunError: SIGINT or SIGTERM came to one of the workers; the state is saved.
+        PeerLostError: another worker is lost, or did not come.
         LcsegError: the data do not fit the settings, or the loss is no longer finite.
     """
     started_s = time.monotonic()
     manifest = read_manifest(config.data)
-    _require_fit(config, manifest)
-    cache = _plan_cache(config, manifest)
+    _require_fit(config, manifest, cluster.size)
+    cache = _plan_cache(config, manifest, share_of(cluster))
     _LOG.info("%s", cache)
-    folder = open_run(config, manifest.digest)
+    team = form_team(cluster, config.cluster.start_timeout_s)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    with claimed(folder.path, config.run, "--run"), StopRequest() as stop:
-        trainer = Trainer(config, manifest, folder, cache)
+    with told_breakage(cluster), ExitStack() as stack:
+        _require_alike(team, config, manifest)
+        folder = RunFolder(Path(config.run))
+        with team.council.together():
+            if team.is_chief:
+                open_run(config, manifest.digest)
+                stack.enter_context(claimed(folder.path, config.run, "--run"))
+        stop = stack.enter_context(StopRequest())
+        trainer = Trainer(config, manifest, folder, cache, team)
         trainer.run(stop)
     best = float(trainer.state.best_mean_iou)
     seconds = time.monotonic() - started_s
@@ -87,47 +101,49 @@ class Trainer:
         manifest: Manifest,
         folder: RunFolder,
         cache: CachePlan | None = None,
+        team: Team | None = None,
     ) -> None:
-        self._config, self._manifest, self._folder = config, manifest, folder
-        self._scheme = manifest.class_scheme
-        self._strategy = build_strategy()
-        self._require_even_batch()
-        cache = cache or _plan_cache(config, manifest)
-        self._chips = cache.open("train", config.quiet)
-        self._validation = cache.open("val", config.quiet)
-        batch = config.input.batch
-        self._epoch_steps = config.steps_per_epoch or math.ceil(len(self._chips) / batch)
+        self._config, self._manifest = config, manifest
+        self._names = manifest.class_scheme.names
+        self._team = team = team or form_team()
+        self._quiet = config.quiet or not team.is_chief
+        self._device_batch = team.split_batch(config.input.batch, config.accumulate)
+        cache = cache or _plan_cache(config, manifest, share_of(team.cluster))
+        with team.council.together():
+            self._chips = cache.open("train", self._quiet)
+            self._validation = cache.open("val", self._quiet)
+        chips = manifest.chips_of("train")
+        self._epoch_steps = config.steps_per_epoch or math.ceil(chips / config.input.batch)
         self._total_steps = config.epochs * self._epoch_steps
         weights = weigh_classes(config.loss, manifest.splits["train"].class_pixels)
         loss = LOSSES[config.loss.loss]
-        with self._strategy.scope():
-            self._model = build_unet(config.model, _model_input(manifest), self._scheme.n_classes)
+        with team.strategy.scope():
+            self._model = build_unet(config.model, _model_input(manifest), len(self._names))
             self._optimizer = build_optimizer(
-                config.optimizer, self._total_steps, config.model.mixed_precision
+                config.optimizer,
+                self._total_steps,
+                config.model.mixed_precision,
+                config.input.batch,
             )
             self._optimizer.build(self._model.trainable_variables)
-            self.state = RunState()
+        # Each worker has a state of its own; as all decide alike, they stay the same.
+        self.state = RunState()
         self._keeper = CheckpointKeeper(
             folder.checkpoints, self._model, self._optimizer, self.state
         )
-        self._keeper.restore()
-        self._history = folder.read_history().until(self.step)
+        self._restore()
+        plan = StepPlan(config.accumulate, config.jit)
         self._train_steps = make_train_steps(
-            self._strategy, self._model, self._optimizer, loss, weights
+            team.strategy, self._model, self._optimizer, loss, weights, plan
         )
-        self._scorer = ChipScorer(self._model, self._scheme.n_classes, loss, weights)
-        self._shown = choose_chips(self._validation, PANEL_CHIPS)
-        self._monitor = Monitor(folder.tensorboard, self._scheme)
-        _LOG.info(
-            "%s weights, %d chips, batch %d on %d devices; %d epochs of %d steps, from step %d",
-            f"{self._model.count_params():,}",
-            len(self._chips),
-            batch,
-            self._strategy.num_replicas_in_sync,
-            config.epochs,
-            self._epoch_steps,
-            self.step,
+        self._scorer = ChipScorer(self._model, len(self._names), loss, weights)
+        self._recorder = (
+            Recorder(config, manifest, folder, self._model, self._validation, self.step)
+            if team.is_chief
+            else None
         )
+        self._monitor = WorkerMonitor(folder.tensorboard, team.cluster.index)
+        self._say_plan()
 
     @property
     def step(self) -> int:
@@ -141,35 +157,73 @@ class Trainer:
         return self.step >= self._total_steps or 0 < patience <= int(self.state.stale_epochs)
 
     def run(self, stop: StopRequest) -> None:
-        """Train until finished, or until a signal asks to stop."""
+        """Train until finished, or until a signal asks one of the workers to stop."""
         if self.is_finished:
             _LOG.info("%s: the run is finished, there is nothing to do", self._config.run)
             return
         iterator = iter(self._distribute_batches())
-        with Progress(
-            "train", self._total_steps, "steps", self._config.quiet, self.step
-        ) as progress:
+        with Progress("train", self._total_steps, "steps", self._quiet, self.step) as progress:
             while not self.is_finished:
                 steps = self._next_stop() - self.step
                 note = self._advance(iterator, steps)
                 if self.step % self._epoch_steps == 0:
                     self._end_epoch()
                 elif self._is_due(self._config.checkpoint_steps):
-                    self._keeper.save()
+                    self._save()
                 progress.advance(steps, note)
-                if stop.signal_number and not self.is_finished:
-                    self._keeper.save()
-                    self._monitor.flush()
-                    raise InterruptedRunError(
-                        self._config.run,
-                        f"stopped and saved at step {self.step:,} of {self._total_steps:,}",
-                        "the same command again goes on from there",
-                        stop.signal_number,
-                    )
+                self._heed(stop)
+
+    def _heed(self, stop: StopRequest) -> None:
+        """If a signal came to any worker, have all save the same step and end."""
+        signal_number = int(self._team.council.gather(stop.signal_number).max())
+        if not signal_number or self.is_finished:
+            return
+        self._save()
+        if self._recorder:
+            self._recorder.flush()
+        raise InterruptedRunError(
+            self._config.run,
+            f"stopped and saved at step {self.step:,} of {self._total_steps:,}",
+            "the same command again goes on from there",
+            signal_number,
+        )
+
+    def _save(self) -> None:
+        if self._team.is_chief:
+            self._keeper.save()
+
+    def _restore(self) -> None:
+        """Go on from the newest checkpoint that can be read, which must be one for all workers."""
+        with self._team.council.together():
+            self._keeper.restore()
+        steps = self._team.council.gather(self.step)[:, 0]
+        if np.ptp(steps):
+            behind = int(np.argmin(steps))
+            raise LcsegError(
+                self._config.run,
+                f"{self._team.cluster.name_of(behind)} finds the checkpoint of step "
+                f"{steps.min():.0f} there, others that of step {steps.max():.0f}",
+                "put it on a disk that all workers share",
+            )
+        before, now = int(self.state.workers), self._team.cluster.size
+        if self.step and before != now:
+            self._require_border(before, now)
+        self.state.workers.assign(now)
+
+    def _require_border(self, before: int, now: int) -> None:
+        """Refuse another number of workers within an epoch: chips would come twice, or never."""
+        if self.step % self._epoch_steps:
+            raise LcsegError(
+                self._config.run,
+                f"was stopped at step {self.step:,}, within an epoch, with {before} workers, "
+                f"and cannot go on from there with {now}",
+                f"go on with {before} to the end of the epoch",
+            )
+        _LOG.info("goes on with %d workers after an epoch with %d", now, before)
 
     def _distribute_batches(self) -> tf.data.Dataset:
         """The batches of each device, from the next step on."""
-        replicas = self._strategy.num_replicas_in_sync
+        devices = self._team.devices
 
         def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
             return training_batches(
@@ -177,12 +231,12 @@ class Trainer:
                 self._config.input,
                 self._manifest.statistics,
                 self._config.seed,
-                context.get_per_replica_batch_size(self._config.input.batch),
-                self.step * replicas,
-                self._total_steps * replicas,
+                self._device_batch,
+                self.step * devices,
+                self._total_steps * devices,
             )
 
-        return self._strategy.distribute_datasets_from_function(make)
+        return self._team.strategy.distribute_datasets_from_function(make)
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0
@@ -203,16 +257,14 @@ class Trainer:
         self.state.epoch_loss_sum.assign_add(loss_sum)
         loss = loss_sum / steps
         self._require_finite(loss, f"in the {steps} steps before step {self.step}")
-        speed = steps * self._config.input.batch / seconds
-        rate = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
-        self._monitor.record_steps(self.step, loss, rate, speed, wait_s / seconds)
+        speed, wait_share = steps * self._config.input.batch / seconds, wait_s / seconds
+        if self._recorder:
+            rate = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
+            self._recorder.record_steps(self.step, loss, rate, speed, wait_share)
+        if self._team.cluster.size > 1:
+            self._monitor.record(self.step, seconds / steps, wait_share)
         best = float(self.state.best_mean_iou)
         return f"loss {loss:.3f}" + (f", best mean IoU {best:.3f}" if best >= 0 else "")
-
-    def _require_even_batch(self) -> None:
-        batch, devices = self._config.input.batch, self._strategy.num_replicas_in_sync
-        if batch % devices:
-            raise LcsegError(f"--batch={batch}", f"is not a multiple of the {devices} devices")
 
     def _require_finite(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
@@ -227,59 +279,80 @@ class Trainer:
 
         A run that is killed in between repeats the epoch's end from the checkpoint before.
         """
-        batch, stride_px = self._config.input.batch, self._config.model.stride_px
-        confusion, loss = self._scorer.score(self._validation, batch, stride_px)
+        batch, stride_px = self._device_batch, self._config.model.stride_px
+        confusion, loss = self._scorer.score(
+            self._validation, batch, stride_px, add=self._team.council.add
+        )
         self._require_finite(loss, f"on the validation split at step {self.step}")
-        scores = confusion.scores(self._scheme.names)
-        self._record_epoch(confusion, scores, loss)
+        scores = confusion.scores(self._names)
+        mean_loss = float(self.state.epoch_loss_sum) / self._epoch_steps
+        if self._recorder:
+            self._recorder.record_epoch(self.step, self._epoch_steps, mean_loss, confusion, loss)
         mean_iou = scores.mean_iou if scores.mean_iou is not None else -1.0
         if mean_iou > float(self.state.best_mean_iou):
             self.state.best_mean_iou.assign(mean_iou)
             self.state.stale_epochs.assign(0)
-            save_bundle(self._folder.bundle, self._model, self._bundle_info(scores))
+            if self._recorder:
+                self._recorder.keep_bundle(self.step, scores)
         else:
             self.state.stale_epochs.assign_add(1)
         self.state.epoch_loss_sum.assign(0.0)
-        self._keeper.save()
+        self._save()
 
-    def _record_epoch(self, confusion: Confusion, scores: Scores, loss: float) -> None:
-        rows = draw_predictions(
-            self._model, self._validation, self._shown, self._scheme, self._config.model.stride_px
+    def _say_plan(self) -> None:
+        """Say what is to be done, by whom and at which rate."""
+        if not self._team.is_chief:
+            return
+        config, size = self._config, self._team.cluster.size
+        batch, peak = config.input.batch, config.optimizer.rate_for(config.input.batch)
+        _LOG.info(
+            "%s weights, %d chips, batch %d on %d devices; %d epochs of %d steps, from step %d",
+            f"{self._model.count_params():,}",
+            self._manifest.chips_of("train"),
+            batch,
+            self._team.strategy.num_replicas_in_sync,
+            config.epochs,
+            self._epoch_steps,
+            self.step,
         )
-        self._monitor.record_validation(self.step, loss, confusion, rows)
-        row = EpochRow(
-            epoch=self.step // self._epoch_steps,
-            step=self.step,
-            loss=float(self.state.epoch_loss_sum) / self._epoch_steps,
-            validation_loss=loss,
-            mean_iou=scores.mean_iou,
-            iou={land.name: land.iou for land in scores.classes},
-        )
-        self._history = type(self._history)((*self._history.rows, row))
-        self._folder.write_history(self._history)
+        if config.optimizer.lr_scaling != "none":
+            _LOG.info(
+                "learning rate %.4g: %.4g for a batch of %d, %s scaling",
+                peak,
+                config.optimizer.learning_rate,
+                config.optimizer.base_batch,
+                config.optimizer.lr_scaling,
+            )
+        if size > 1:
+            self._say_shares()
 
-    def _bundle_info(self, scores: Scores) -> BundleInfo:
-        config, manifest = self._config, self._manifest
-        kept = ("mean_iou", "overall_accuracy", "kappa", "mean_f1")
-        return BundleInfo(
-            format=bundles.FORMAT,
-            format_version=bundles.VERSION,
-            created_by=f"lcseg {__version__}",
-            model_file="",
-            model_sha256="",
-            class_scheme=self._scheme,
-            bands=manifest.bands,
-            dtype=manifest.dtype,
-            pixel_m=manifest.pixel_m,
-            stride_px=config.model.stride_px,
-            halo_px=measure_halo(self._model, config.model.stride_px),
-            mean=manifest.statistics.mean,
-            std=manifest.statistics.std,
-            data_digest=manifest.digest,
-            step=self.step,
-            scores={name: getattr(scores, name) for name in kept},
-            config=flatten(config),
+    def _say_shares(self) -> None:
+        """Say what each worker gets, and what does not divide well."""
+        cluster, manifest = self._team.cluster, self._manifest
+        shares = [Share(index, cluster.size) for index in range(cluster.size)]
+        chips = [share.chips(manifest, "train") for share in shares]
+        shards = [len(list(share.spans(manifest, "train"))) for share in shares]
+        _LOG.info(
+            "%d workers by %s: each takes %d crops a step, from %s chips in %s shards",
+            cluster.size,
+            cluster.source,
+            self._config.input.batch // cluster.size,
+            _span(chips),
+            _span(shards),
         )
+        if max(chips) > 1.1 * min(chips):
+            _LOG.warning(
+                "warning: %d chips do not divide well among %d workers: some of them come up to "
+                "%.2f times as often as others",
+                sum(chips),
+                cluster.size,
+                max(chips) / min(chips),
+            )
+
+
+def _span(numbers: list[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _model_input(manifest: Manifest) -> ModelInput:
@@ -287,7 +360,7 @@ def _model_input(manifest: Manifest) -> ModelInput:
     return ModelInput(len(manifest.bands), manifest.dtype, statistics.mean, statistics.std)
 
 
-def _require_fit(config: TrainConfig, manifest: Manifest) -> None:
+def _require_fit(config: TrainConfig, manifest: Manifest, workers: int) -> None:
     """Refuse settings that do not fit the data set, before anything is made."""
     crop_px, stride_px = config.input.crop_px or manifest.chip_px, config.model.stride_px
     if crop_px > manifest.chip_px:
@@ -305,11 +378,25 @@ def _require_fit(config: TrainConfig, manifest: Manifest) -> None:
             "has no chips in its val split, which the best bundle is chosen by",
             "convert with a --val_share above 0",
         )
+    for split in ("train", "val"):
+        Share(count=workers).require_enough(manifest, split)
 
 
-def _plan_cache(config: TrainConfig, manifest: Manifest) -> CachePlan:
+def _require_alike(team: Team, config: TrainConfig, manifest: Manifest) -> None:
+    """Refuse workers that were told to do different things, or that see different data."""
+    told = team.council.gather(fingerprint(config, manifest.digest))[:, 0]
+    others = np.flatnonzero(told != told[0])
+    if others.size:
+        raise LcsegError(
+            ", ".join(team.cluster.name_of(int(index)) for index in others),
+            "has other flags, other data or another version of lcseg than worker 0",
+            "start all workers with the same command",
+        )
+
+
+def _plan_cache(config: TrainConfig, manifest: Manifest, share: Share) -> CachePlan:
     chosen = config.input
     folder = chosen.cache_dir or f"{config.run}/cache"
     return plan_cache(
-        config.data, manifest, ("train", "val"), chosen.cache, chosen.cache_gb, folder
+        config.data, manifest, ("train", "val"), chosen.cache, chosen.cache_gb, folder, share
     )

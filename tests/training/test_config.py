@@ -16,8 +16,8 @@ def test_run_needs_only_data_and_a_folder():
 @pytest.mark.parametrize(
     ("choice", "says"),
     [
-        ({"epochs": 0}, "--epochs and --steps_per_call must be at least 1"),
-        ({"steps_per_call": 0}, "--epochs and --steps_per_call must be at least 1"),
+        ({"epochs": 0}, "--epochs, --steps_per_call and --accumulate must be at least 1"),
+        ({"steps_per_call": 0}, "--epochs, --steps_per_call and --accumulate must be at least 1"),
         *(
             ({name: -1}, f"--{name}")
             for name in ("steps_per_epoch", "patience", "checkpoint_steps", "seed")

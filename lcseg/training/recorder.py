@@ -1,0 +1,105 @@
+"""What a run leaves for people: curves, the history of its epochs, and its best bundle.
+
+recorder = Recorder(config, manifest, folder, model, validation, step=0)
+recorder.record_steps(step, loss=0.3, rate=1e-3, crops_per_s=900, wait_share=0.01)
+recorder.record_epoch(step, epoch_steps, loss, confusion, validation_loss)
+recorder.keep_bundle(step, scores)
+
+The chief alone has one.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from lcseg import __version__
+from lcseg.evaluation.assessment import PANEL_CHIPS, choose_chips, draw_predictions
+from lcseg.evaluation.confusion import Confusion, Scores
+from lcseg.model import bundle as bundles
+from lcseg.model.bundle import BundleInfo, save_bundle
+from lcseg.model.receptive import measure_halo
+from lcseg.pipeline.store import ChipStore
+from lcseg.records.manifest import Manifest
+from lcseg.training.config import TrainConfig
+from lcseg.training.monitor import Monitor
+from lcseg.training.run import EpochRow, History, RunFolder, flatten
+
+_KEPT_SCORES = ("mean_iou", "overall_accuracy", "kappa", "mean_f1")
+
+
+class Recorder:
+    """Writes into the folder of a run.
+
+    Args:
+        config: of the run.
+        manifest: of its data.
+        folder: where to write.
+        model: what is trained.
+        validation: chips, a few of which are drawn after every epoch.
+        step: where the run stands; the history beyond it is forgotten.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        manifest: Manifest,
+        folder: RunFolder,
+        model: keras.Model,
+        validation: ChipStore,
+        step: int,
+    ) -> None:
+        self._config, self._manifest, self._folder = config, manifest, folder
+        self._model, self._validation = model, validation
+        self._scheme = manifest.class_scheme
+        self._history = folder.read_history().until(step)
+        self._shown = choose_chips(validation, PANEL_CHIPS)
+        self._monitor = Monitor(folder.tensorboard, self._scheme)
+        self.record_steps, self.flush = self._monitor.record_steps, self._monitor.flush
+
+    def record_epoch(
+        self,
+        step: int,
+        epoch_steps: int,
+        loss: float,
+        confusion: Confusion,
+        validation_loss: float,
+    ) -> None:
+        """Record what came out of the epoch of `epoch_steps` steps that ended at `step`."""
+        stride_px = self._config.model.stride_px
+        rows = draw_predictions(self._model, self._validation, self._shown, self._scheme, stride_px)
+        self._monitor.record_validation(step, validation_loss, confusion, rows)
+        scores = confusion.scores(self._scheme.names)
+        row = EpochRow(
+            epoch=step // epoch_steps,
+            step=step,
+            loss=loss,
+            validation_loss=validation_loss,
+            mean_iou=scores.mean_iou,
+            iou={land.name: land.iou for land in scores.classes},
+        )
+        self._history = History((*self._history.rows, row))
+        self._folder.write_history(self._history)
+
+    def keep_bundle(self, step: int, scores: Scores) -> None:
+        """Save the model as the run's bundle."""
+        config, manifest = self._config, self._manifest
+        info = BundleInfo(
+            format=bundles.FORMAT,
+            format_version=bundles.VERSION,
+            created_by=f"lcseg {__version__}",
+            model_file="",
+            model_sha256="",
+            class_scheme=self._scheme,
+            bands=manifest.bands,
+            dtype=manifest.dtype,
+            pixel_m=manifest.pixel_m,
+            stride_px=config.model.stride_px,
+            halo_px=measure_halo(self._model, config.model.stride_px),
+            mean=manifest.statistics.mean,
+            std=manifest.statistics.std,
+            data_digest=manifest.digest,
+            step=step,
+            scores={name: getattr(scores, name) for name in _KEPT_SCORES},
+            config=flatten(config),
+        )
+        save_bundle(self._folder.bundle, self._model, info)

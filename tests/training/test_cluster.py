@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcseg.errors import LcsegError
@@ -114,6 +114,7 @@ HOSTS = st.lists(LABELS, min_size=1, max_size=4).map(".".join) | st.ip_addresses
 ADDRESSES = st.tuples(HOSTS, st.integers(1, 65535))
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(ADDRESSES, min_size=1, max_size=5, unique=True), st.data())
 def test_what_tensorflow_is_told_says_the_same(parts, data):
     addresses = tuple(f"{host}:{port}" for host, port in parts)

@@ -153,11 +153,11 @@ def test_tensorflow_serves_at_the_port_at_once_and_a_peer_started_again_finds_it
     assert server.target == f"grpc://{addresses[0]}"
 
 
-def test_another_program_at_the_port_of_a_peer_is_an_error(monkeypatch):
+def test_another_program_at_the_port_of_a_peer_is_told_before_all_are_there(monkeypatch):
     monkeypatch.setattr(probe, "LINGER_S", 0.05)
-    addresses = free_addresses(2)
+    addresses = free_addresses(3)
     with program_at(addresses[1], b"HTTP/1.1 400 Bad Request\r\n"):
-        (error,) = meet([cluster_of(addresses, 0)])
+        (error,) = meet([cluster_of(addresses, 0)], deadline_s=2 * PATIENCE_S)
     assert str(error) == (
         f"worker 1 ({addresses[1]}): another program answers there: "
         r"b'HTTP/1.1 400 Bad Request\r\n'; end it, or choose another port"

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as reference
 
@@ -66,6 +66,7 @@ def test_ports_lie_below_those_of_outgoing_connections(job, step):
     assert max(ports) < 32_768
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32))
 def test_neighbouring_jobs_and_steps_share_no_port(job):
     near = [(job + later, step) for later in range(20) for step in range(7)]
@@ -90,6 +91,7 @@ NAMES = st.from_regex(r"[a-z]([a-z0-9.-]{0,5}[a-z])?", fullmatch=True)
 NUMBERS = st.sets(st.integers(0, 300), min_size=1, max_size=20).map(sorted)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(NAMES, NUMBERS, st.integers(1, 5), NAMES | st.just("")), min_size=1))
 def test_nodes_that_were_written_as_a_list_are_read_back(groups):
     text = ",".join(format_nodes(*group) for group in groups)

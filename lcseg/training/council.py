@@ -68,4 +68,4 @@ class Council:
         failed = np.flatnonzero(self.gather(0)[:, 0])
         if failed.size:
             names = ", ".join(self._cluster.name_of(int(index)) for index in failed)
-            raise LcsegError(names, "cannot begin", "its own last line says why")
+            raise LcsegError(names, "cannot go on", "its own last line says why")

@@ -10,6 +10,8 @@ The chief alone has one.
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 
 from lcseg import __version__
@@ -79,6 +81,10 @@ class Recorder:
         )
         self._history = History((*self._history.rows, row))
         self._folder.write_history(self._history)
+
+    def finish(self) -> None:
+        """Note that the run has ended by itself."""
+        self._folder.write_history(dataclasses.replace(self._history, is_finished=True))
 
     def keep_bundle(self, step: int, scores: Scores) -> None:
         """Save the model as the run's bundle."""

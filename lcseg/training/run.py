@@ -57,6 +57,7 @@ class History:
     """The epochs of a run."""
 
     rows: tuple[EpochRow, ...] = ()  # In order.
+    is_finished: bool = False  # Whether the run has ended by itself.
 
     def until(self, step: int) -> History:
         """The epochs that had ended at a step."""

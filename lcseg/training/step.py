@@ -93,9 +93,12 @@ def make_train_steps(
     variables = model.trainable_variables
     moving = find_moving_statistics(model)
 
-    @tf.function(jit_compile=plan.jit)
     def add_losses(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return loss.sums(model(images, training=True), labels, tf.constant(class_weights))
+
+    if plan.jit:
+        # Without what devices do together, which XLA cannot compile.
+        add_losses = tf.function(add_losses, jit_compile=True)
 
     def differentiate(images: tf.Tensor, labels: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradients of this device's part of the loss, and the loss of the whole batch."""

@@ -72,6 +72,12 @@ def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
     started_s = time.monotonic()
     manifest = read_manifest(config.data)
     _require_fit(config, manifest, cluster.size)
+    folder = RunFolder(Path(config.run))
+    if folder.read_history().is_finished:
+        # A worker that is started again alone must not wait for the others.
+        open_run(config, manifest.digest)
+        _LOG.info("%s: the run is finished, there is nothing to do", config.run)
+        return _sum_up(config, folder, started_s)
     cache = _plan_cache(config, manifest, share_of(cluster))
     _LOG.info("%s", cache)
     team = form_team(cluster, config.cluster.start_timeout_s)
@@ -79,17 +85,19 @@ def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
     tf.config.experimental.enable_op_determinism()
     with told_breakage(cluster), ExitStack() as stack:
         _require_alike(team, config, manifest)
-        folder = RunFolder(Path(config.run))
         with team.council.together():
             if team.is_chief:
                 open_run(config, manifest.digest)
                 stack.enter_context(claimed(folder.path, config.run, "--run"))
         stop = stack.enter_context(StopRequest())
-        trainer = Trainer(config, manifest, folder, cache, team)
-        trainer.run(stop)
-    best = float(trainer.state.best_mean_iou)
-    seconds = time.monotonic() - started_s
-    return TrainSummary(config.run, str(folder.bundle), trainer.step, best, seconds)
+        Trainer(config, manifest, folder, cache, team).run(stop)
+    return _sum_up(config, folder, started_s)
+
+
+def _sum_up(config: TrainConfig, folder: RunFolder, started_s: float) -> TrainSummary:
+    rows, seconds = folder.read_history().rows, time.monotonic() - started_s
+    best = max(row.mean_iou or 0.0 for row in rows)
+    return TrainSummary(config.run, str(folder.bundle), rows[-1].step, best, seconds)
 
 
 class Trainer:
@@ -158,9 +166,6 @@ class Trainer:
 
     def run(self, stop: StopRequest) -> None:
         """Train until finished, or until a signal asks one of the workers to stop."""
-        if self.is_finished:
-            _LOG.info("%s: the run is finished, there is nothing to do", self._config.run)
-            return
         iterator = iter(self._distribute_batches())
         with Progress("train", self._total_steps, "steps", self._quiet, self.step) as progress:
             while not self.is_finished:
@@ -172,6 +177,9 @@ class Trainer:
                     self._save()
                 progress.advance(steps, note)
                 self._heed(stop)
+        with self._team.council.together():
+            if self._recorder:
+                self._recorder.finish()
 
     def _heed(self, stop: StopRequest) -> None:
         """If a signal came to any worker, have all save the same step and end."""
@@ -189,8 +197,10 @@ class Trainer:
         )
 
     def _save(self) -> None:
-        if self._team.is_chief:
-            self._keeper.save()
+        """Save the state; no worker goes on, or ends, before that is done."""
+        with self._team.council.together():
+            if self._team.is_chief:
+                self._keeper.save()
 
     def _restore(self) -> None:
         """Go on from the newest checkpoint that can be read, which must be one for all workers."""
@@ -286,18 +296,18 @@ class Trainer:
         self._require_finite(loss, f"on the validation split at step {self.step}")
         scores = confusion.scores(self._names)
         mean_loss = float(self.state.epoch_loss_sum) / self._epoch_steps
-        if self._recorder:
-            self._recorder.record_epoch(self.step, self._epoch_steps, mean_loss, confusion, loss)
         mean_iou = scores.mean_iou if scores.mean_iou is not None else -1.0
-        if mean_iou > float(self.state.best_mean_iou):
-            self.state.best_mean_iou.assign(mean_iou)
-            self.state.stale_epochs.assign(0)
-            if self._recorder:
-                self._recorder.keep_bundle(self.step, scores)
-        else:
-            self.state.stale_epochs.assign_add(1)
+        is_better = mean_iou > float(self.state.best_mean_iou)
+        self.state.best_mean_iou.assign(max(mean_iou, float(self.state.best_mean_iou)))
+        self.state.stale_epochs.assign(0 if is_better else self.state.stale_epochs + 1)
         self.state.epoch_loss_sum.assign(0.0)
-        self._save()
+        with self._team.council.together():
+            if self._recorder:
+                epoch = self.step, self._epoch_steps, mean_loss
+                self._recorder.record_epoch(*epoch, confusion, loss)
+                if is_better:
+                    self._recorder.keep_bundle(self.step, scores)
+                self._keeper.save()
 
     def _say_plan(self) -> None:
         """Say what is to be done, by whom and at which rate."""

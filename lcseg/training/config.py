@@ -73,12 +73,16 @@ class TrainConfig:
         int, "Parts in which a batch is computed, one after the other, to save memory."
     ] = 1
     jit: Annotated[bool, "Compile the network with XLA."] = False
+    profile_steps: Annotated[
+        str, "FIRST,LAST: steps that the chief profiles for TensorBoard; empty: none."
+    ] = ""
     seed: Annotated[int, "Decides weights, order, crops and augmentation."] = 0
     quiet: Annotated[bool, "Show no progress."] = False
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.steps_per_call, self.accumulate) < 1:
             raise ValueError("--epochs, --steps_per_call and --accumulate must be at least 1")
+        self.profile_span  # noqa: B018
         if self.accumulate > 1 and self.loss.loss == "dice_cross_entropy":
             raise ValueError("--accumulate needs a loss that is a mean; Dice is none")
         if self.jit and self.model.norm == "sync_batch":
@@ -92,3 +96,14 @@ class TrainConfig:
                 f"--crop_px={self.input.crop_px} is not a multiple of {self.model.stride_px}, "
                 f"as --depth={self.model.depth} needs"
             )
+
+    @property
+    def profile_span(self) -> tuple[int, int]:
+        """The first step that is profiled, and the one after the last."""
+        try:
+            first, last = map(int, (self.profile_steps or "0,0").split(","))
+        except ValueError:
+            first, last = 0, -1
+        if not 0 <= first <= last:
+            raise ValueError(f"--profile_steps={self.profile_steps}, expected FIRST,LAST as 10,20")
+        return first, last

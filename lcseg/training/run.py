@@ -27,6 +27,7 @@ _FREE = (
     "steps_per_call",
     "checkpoint_steps",
     "start_timeout_s",
+    "profile_steps",
 )
 """Settings that change nothing of the result, and so may differ when a run goes on."""
 

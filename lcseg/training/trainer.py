@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from lcseg.training.checkpoint import CheckpointKeeper, RunState
 from lcseg.training.cluster import ALONE, Cluster
 from lcseg.training.config import TrainConfig
 from lcseg.training.monitor import WorkerMonitor
+from lcseg.training.profiling import Profiler
 from lcseg.training.recorder import Recorder
 from lcseg.training.run import RunFolder, fingerprint, open_run
 from lcseg.training.signals import StopRequest
@@ -151,6 +152,7 @@ class Trainer:
             else None
         )
         self._monitor = WorkerMonitor(folder.tensorboard, team.cluster.index)
+        self._profiler = Profiler(folder.tensorboard / "train", *config.profile_span)
         self._say_plan()
 
     @property
@@ -255,12 +257,13 @@ class Trainer:
         """The step at which the host looks next: never beyond an epoch or a checkpoint."""
         every = [self._epoch_steps, self._config.checkpoint_steps or self._epoch_steps]
         ends = [(self.step // n + 1) * n for n in every]
-        return min(*ends, self.step + self._config.steps_per_call)
+        call = self.step + self._config.steps_per_call
+        return min(*ends, call, self._profiler.limit(self.step))
 
     def _advance(self, iterator: tf.data.Iterator, steps: int) -> str:
         """Make some steps; returns a note on how they went."""
         started_s = time.monotonic()
-        with self._chips.named_faults():
+        with self._chips.named_faults(), self._profiled():
             loss_sum, wait_s = (float(x) for x in self._train_steps(iterator, tf.constant(steps)))
         seconds = time.monotonic() - started_s
         self.state.step.assign_add(steps)
@@ -275,6 +278,9 @@ class Trainer:
             self._monitor.record(self.step, seconds / steps, wait_share)
         best = float(self.state.best_mean_iou)
         return f"loss {loss:.3f}" + (f", best mean IoU {best:.3f}" if best >= 0 else "")
+
+    def _profiled(self) -> AbstractContextManager[None]:
+        return self._profiler.around(self.step) if self._team.is_chief else nullcontext()
 
     def _require_finite(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):

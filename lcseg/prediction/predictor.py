@@ -54,6 +54,12 @@ def require_fit(info: BundleInfo, image: ImageSource, pixel_m: float | None) -> 
 
     Bands are compared by number, and by name where both sides know it.
     """
+    if info.config.get("norm") == "group":
+        raise LcsegError(
+            "the bundle",
+            "normalises by the statistics of a window, so a map of blocks would have seams",
+            "train with --norm=batch, sync_batch or none to make maps",
+        )
     problem = fix = ""
     if len(image.bands) != len(info.bands):
         problem = f"has {len(image.bands)} bands, the bundle was trained on {len(info.bands)}: "

@@ -128,3 +128,12 @@ def test_a_pixel_size_that_is_unknown_is_not_compared(loaded, make_raster, train
     info = dataclasses.replace(loaded.info, pixel_m=trained_m)
     with open_image(make_raster("image.tif", VALUES)) as image:
         require_fit(info, image, pixel_m)
+
+
+def test_a_model_that_normalises_by_the_window_makes_no_map(loaded, make_raster):
+    info = dataclasses.replace(loaded.info, config={"norm": "group"})
+    with (
+        open_image(make_raster("scene.tif", VALUES)) as image,
+        pytest.raises(LcsegError, match="would have seams; train with --norm=batch"),
+    ):
+        require_fit(info, image, 1.0)

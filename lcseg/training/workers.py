@@ -78,14 +78,31 @@ def run_workers(
     with Console() as console:
         try:
             for index, environment in enumerate(environments):
-                processes.append(_start(command, environment, console, index))
+                cores = share_cores(index, len(environments))
+                processes.append(_start(command, environment, console, index, cores))
             return _watch(processes, console, stop)
         finally:
             _kill(processes)
 
 
+def share_cores(index: int, count: int) -> set[int]:
+    """The cores of one of `count` workers: its own, as far as there are enough of them.
+
+    TensorFlow has a thread for each core that it may use, and those of several workers would be in
+    each other's way.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < count:
+        return set(cores)
+    return set(cores[index * len(cores) // count : (index + 1) * len(cores) // count])
+
+
 def _start(
-    command: Sequence[str], environment: Mapping[str, str], console: Console, index: int
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    console: Console,
+    index: int,
+    cores: set[int],
 ) -> Process:
     out = console.open(sys.stdout, f"[{index}] ")
     errors = console.open(sys.stderr, f"[{index}] ", live=index == 0)
@@ -99,19 +116,20 @@ def _start(
             # A terminal sends Ctrl-C to all of its session: they get only what we send.
             start_new_session=True,
             # Unsafe only where a process has threads: one that launches has none.
-            preexec_fn=_tie_to_parent(),  # noqa: PLW1509
+            preexec_fn=_tie_to_parent(cores),  # noqa: PLW1509
         )
     finally:
         os.close(out)
         os.close(errors)
 
 
-def _tie_to_parent() -> Callable[[], None]:
-    """Make what a new process calls so that it is killed when this one dies, however it dies."""
+def _tie_to_parent(cores: set[int]) -> Callable[[], None]:
+    """Make what a new process calls to stay on its cores, and to be killed when this one dies."""
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def tie() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.sched_setaffinity(0, cores)
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
 

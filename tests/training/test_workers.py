@@ -1,9 +1,11 @@
 """How the end of some workers is read; tests/training/test_launcher.py runs them."""
 
+import os
+
 import pytest
 
 from lcseg.errors import PeerLostError
-from lcseg.training.workers import Ending, find_cause
+from lcseg.training.workers import Ending, find_cause, share_cores
 
 PEER_LOST = PeerLostError.exit_code
 
@@ -35,3 +37,14 @@ def test_worker_that_lost_another_is_the_cause_only_if_there_is_no_other():
 )
 def test_faults_that_come_again_are_told_from_those_that_may_not(code, is_passing):
     assert Ending(0, code, False).is_passing is is_passing
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_workers_share_the_cores_and_each_has_some(monkeypatch, count):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {8, 1, 3, 2, 5, 4})
+    shares = [share_cores(index, count) for index in range(count)]
+    assert set().union(*shares) == {1, 2, 3, 4, 5, 8}
+    assert all(shares)
+    if count <= 6:
+        assert sum(map(len, shares)) == 6
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1

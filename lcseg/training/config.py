@@ -82,7 +82,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if min(self.epochs, self.steps_per_call, self.accumulate) < 1:
             raise ValueError("--epochs, --steps_per_call and --accumulate must be at least 1")
-        self.profile_span  # noqa: B018
+        _parse_span(self.profile_steps)
         if self.accumulate > 1 and self.loss.loss == "dice_cross_entropy":
             raise ValueError("--accumulate needs a loss that is a mean; Dice is none")
         if self.jit and self.model.norm == "sync_batch":
@@ -100,10 +100,14 @@ class TrainConfig:
     @property
     def profile_span(self) -> tuple[int, int]:
         """The first step that is profiled, and the one after the last."""
-        try:
-            first, last = map(int, (self.profile_steps or "0,0").split(","))
-        except ValueError:
-            first, last = 0, -1
-        if not 0 <= first <= last:
-            raise ValueError(f"--profile_steps={self.profile_steps}, expected FIRST,LAST as 10,20")
-        return first, last
+        return _parse_span(self.profile_steps)
+
+
+def _parse_span(text: str) -> tuple[int, int]:
+    try:
+        first, last = map(int, (text or "0,0").split(","))
+    except ValueError:
+        first, last = 0, -1
+    if not 0 <= first <= last:
+        raise ValueError(f"--profile_steps={text}, expected FIRST,LAST as 10,20")
+    return first, last

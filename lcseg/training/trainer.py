@@ -29,6 +29,7 @@ from lcseg.pipeline.share import Share
 from lcseg.progress import Progress
 from lcseg.records.folder import claimed
 from lcseg.records.manifest import Manifest, read_manifest
+from lcseg.training.announcement import announce
 from lcseg.training.breakage import told_breakage
 from lcseg.training.checkpoint import CheckpointKeeper, RunState
 from lcseg.training.cluster import ALONE, Cluster
@@ -36,7 +37,8 @@ from lcseg.training.config import TrainConfig
 from lcseg.training.monitor import WorkerMonitor
 from lcseg.training.profiling import Profiler
 from lcseg.training.recorder import Recorder
-from lcseg.training.run import RunFolder, fingerprint, open_run
+from lcseg.training.requirements import require_alike, require_fit
+from lcseg.training.run import RunFolder, open_run
 from lcseg.training.signals import StopRequest
 from lcseg.training.step import StepPlan, build_optimizer, make_train_steps
 from lcseg.training.team import Team, form_team, share_of
@@ -72,7 +74,7 @@ def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
     """
     started_s = time.monotonic()
     manifest = read_manifest(config.data)
-    _require_fit(config, manifest, cluster.size)
+    require_fit(config, manifest, cluster.size)
     folder = RunFolder(Path(config.run))
     if folder.read_history().is_finished:
         # A worker that is started again alone must not wait for the others.
@@ -85,7 +87,7 @@ def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     with told_breakage(cluster), ExitStack() as stack:
-        _require_alike(team, config, manifest)
+        require_alike(team, config, manifest)
         with team.council.together():
             if team.is_chief:
                 open_run(config, manifest.digest)
@@ -153,7 +155,10 @@ class Trainer:
         )
         self._monitor = WorkerMonitor(folder.tensorboard, team.cluster.index)
         self._profiler = Profiler(folder.tensorboard / "train", *config.profile_span)
-        self._say_plan()
+        if team.is_chief:
+            announce(
+                config, manifest, team, self._model.count_params(), self._epoch_steps, self.step
+            )
 
     @property
     def step(self) -> int:
@@ -315,99 +320,10 @@ class Trainer:
                     self._recorder.keep_bundle(self.step, scores)
                 self._keeper.save()
 
-    def _say_plan(self) -> None:
-        """Say what is to be done, by whom and at which rate."""
-        if not self._team.is_chief:
-            return
-        config, size = self._config, self._team.cluster.size
-        batch, peak = config.input.batch, config.optimizer.rate_for(config.input.batch)
-        _LOG.info(
-            "%s weights, %d chips, batch %d on %d devices; %d epochs of %d steps, from step %d",
-            f"{self._model.count_params():,}",
-            self._manifest.chips_of("train"),
-            batch,
-            self._team.strategy.num_replicas_in_sync,
-            config.epochs,
-            self._epoch_steps,
-            self.step,
-        )
-        if config.optimizer.lr_scaling != "none":
-            _LOG.info(
-                "learning rate %.4g: %.4g for a batch of %d, %s scaling",
-                peak,
-                config.optimizer.learning_rate,
-                config.optimizer.base_batch,
-                config.optimizer.lr_scaling,
-            )
-        if size > 1:
-            self._say_shares()
-
-    def _say_shares(self) -> None:
-        """Say what each worker gets, and what does not divide well."""
-        cluster, manifest = self._team.cluster, self._manifest
-        shares = [Share(index, cluster.size) for index in range(cluster.size)]
-        chips = [share.chips(manifest, "train") for share in shares]
-        shards = [len(list(share.spans(manifest, "train"))) for share in shares]
-        _LOG.info(
-            "%d workers by %s: each takes %d crops a step, from %s chips in %s shards",
-            cluster.size,
-            cluster.source,
-            self._config.input.batch // cluster.size,
-            _span(chips),
-            _span(shards),
-        )
-        if max(chips) > 1.1 * min(chips):
-            _LOG.warning(
-                "warning: %d chips do not divide well among %d workers: some of them come up to "
-                "%.2f times as often as others",
-                sum(chips),
-                cluster.size,
-                max(chips) / min(chips),
-            )
-
-
-def _span(numbers: list[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
 
 def _model_input(manifest: Manifest) -> ModelInput:
     statistics = manifest.statistics
     return ModelInput(len(manifest.bands), manifest.dtype, statistics.mean, statistics.std)
-
-
-def _require_fit(config: TrainConfig, manifest: Manifest, workers: int) -> None:
-    """Refuse settings that do not fit the data set, before anything is made."""
-    crop_px, stride_px = config.input.crop_px or manifest.chip_px, config.model.stride_px
-    if crop_px > manifest.chip_px:
-        raise LcsegError(
-            f"--crop_px={crop_px}", f"is larger than the chips, which have {manifest.chip_px} px"
-        )
-    if crop_px % stride_px:
-        raise LcsegError(
-            f"--crop_px={crop_px}",
-            f"is not a multiple of {stride_px}, as --depth={config.model.depth} needs",
-        )
-    if not manifest.chips_of("val"):
-        raise LcsegError(
-            Path(config.data),
-            "has no chips in its val split, which the best bundle is chosen by",
-            "convert with a --val_share above 0",
-        )
-    for split in ("train", "val"):
-        Share(count=workers).require_enough(manifest, split)
-
-
-def _require_alike(team: Team, config: TrainConfig, manifest: Manifest) -> None:
-    """Refuse workers that were told to do different things, or that see different data."""
-    told = team.council.gather(fingerprint(config, manifest.digest))[:, 0]
-    others = np.flatnonzero(told != told[0])
-    if others.size:
-        raise LcsegError(
-            ", ".join(team.cluster.name_of(int(index)) for index in others),
-            "has other flags, other data or another version of lcseg than worker 0",
-            "start all workers with the same command",
-        )
 
 
 def _plan_cache(config: TrainConfig, manifest: Manifest, share: Share) -> CachePlan:

@@ -26,7 +26,12 @@ def main(config: TrainConfig) -> None:
     start_tensorflow()
     from lcseg.training.trainer import train
 
-    summary = train(config, cluster)
+    try:
+        summary = train(config, cluster)
+    except OSError as error:
+        # Of a disk that is full, Python does not say which.
+        error.filename = error.filename or config.run
+        raise
     if not cluster.is_chief:
         return
     print(

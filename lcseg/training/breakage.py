@@ -27,6 +27,8 @@ _VAGUE = (tf.errors.InternalError, tf.errors.UnknownError, tf.errors.FailedPreco
 """What they may raise too, but also has causes of its own."""
 
 _TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")
+_SILENT = re.compile(rf"stopped sending heartbeats\):((?:\s*{_TASK.pattern})+)")
+_LEADER = 0  # Who counts the heartbeats of the others.
 _CONNECT_S = 0.5
 
 
@@ -51,10 +53,14 @@ def told_breakage(cluster: Cluster) -> Iterator[None]:
 
 
 def _find_lost(cluster: Cluster, message: str) -> list[int]:
-    """Those whose ports are closed, else those that the message names."""
+    """Those whose ports are closed, else those that the message speaks of."""
     others = [index for index in range(cluster.size) if index != cluster.index]
     closed = [index for index in others if not _answers(cluster.addresses[index])]
-    named = {int(number) for number in _TASK.findall(message)}
+    silent = _SILENT.search(message)
+    # It names who passed it on, too.
+    named = {int(number) for number in _TASK.findall(silent[1] if silent else message)}
+    if not named and "/Heartbeat" in message:
+        named = {_LEADER}
     return closed or [index for index in others if index in named]
 
 
@@ -77,10 +83,12 @@ def _say(error: tf.errors.OpError) -> str:
 
 
 _WORDS = {
-    "heartbeat": "it no longer shows signs of life",
     "connection reset": "its connection broke",
     "socket closed": "its connection broke",
     "connection refused": "its connection broke",
+    "heartbeat": "it no longer shows signs of life",
     "incarnation": "it was started again by itself",
     "timed out": "it did not answer in time",
+    "deadline": "it did not answer in time",
 }
+"""How it was noticed, by a word in the message; what stands first goes before."""

@@ -9,6 +9,8 @@ keeper.save()
 from __future__ import annotations
 
 import logging
+import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -19,6 +21,9 @@ from lcseg.errors import LcsegError
 _LOG = logging.getLogger("lcseg")
 
 KEEP = 2
+
+_OPERATION = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*", re.DOTALL)
+"""What TensorFlow puts around a message: the operation that says it."""
 
 
 class RunState(tf.Module):
@@ -51,12 +56,14 @@ class CheckpointKeeper:
 
     def save(self) -> None:
         """Save; the checkpoint before stays until this one is whole."""
+        # A run that is killed while it saves leaves the part that it has written.
+        for part in self._folder.glob("ckpt-*_temp"):
+            shutil.rmtree(part, ignore_errors=True)
         try:
             self._manager.save()
         except tf.errors.OpError as error:
-            raise LcsegError(
-                self._folder, f"no checkpoint can be written: {error.message}"
-            ) from error
+            text = _OPERATION.sub("", error.message).rpartition("; ")[2]
+            raise LcsegError(self._folder, f"no checkpoint can be written: {text}") from error
 
     def restore(self) -> None:
         """Restore the newest checkpoint that can be read; a damaged one is said and passed over.

@@ -85,8 +85,10 @@ class TrainConfig:
         _parse_span(self.profile_steps)
         if self.accumulate > 1 and self.loss.loss == "dice_cross_entropy":
             raise ValueError("--accumulate needs a loss that is a mean; Dice is none")
-        if self.jit and self.model.norm == "sync_batch":
-            raise ValueError("--jit cannot compile --norm=sync_batch; use batch, group or none")
+        if self.model.norm == "sync_batch" and (self.jit or self.accumulate > 1):
+            raise ValueError(
+                "--jit and --accumulate cannot go with --norm=sync_batch; use batch, group or none"
+            )
         if min(self.steps_per_epoch, self.patience, self.checkpoint_steps, self.seed) < 0:
             raise ValueError("--steps_per_epoch, --patience, --checkpoint_steps and --seed: from 0")
         if self.seed >= 2**31:

@@ -61,5 +61,5 @@ def form_team(cluster: Cluster = ALONE, start_timeout_s: float = 300.0) -> Team:
     """
     await_peers(cluster, start_timeout_s)
     with told_breakage(cluster):
-        strategy = build_strategy(cluster)
+        strategy = build_strategy(cluster, start_timeout_s)
         return Team(cluster, strategy, Council(strategy, cluster))

@@ -113,6 +113,34 @@ def test_another_loss_is_measured_over_all_chips_at_once(model):
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_shares_of_three_and_two_chips_are_judged_as_all_five(model, loss, batch):
+    whole = make_store(5, 18)
+    shares = [
+        ArrayStore(whole.images[part], whole.labels[part], whole.histograms[part])
+        for part in (slice(0, 3), slice(3, 5))
+    ]
+    scorer = ChipScorer(model, 4, LOSSES[loss], WEIGHTS)
+    said = []
+
+    def note(own: np.ndarray) -> np.ndarray:
+        said.append(own)
+        return own
+
+    # What is added comes in the same order from all workers.
+    scorer.score(shares[0], batch, STRIDE_PX, add=note)
+    of_first = iter(said)
+    confusion, value = scorer.score(
+        shares[1], batch, STRIDE_PX, add=lambda own: own + next(of_first)
+    )
+    expected, expected_value = scorer.score(whole, 5, STRIDE_PX)
+    assert np.array_equal(confusion.counts, expected.counts)
+    assert confusion.counts.dtype == np.int64
+    assert confusion.counts.sum() == (whole.labels.numpy() != IGNORE).sum()
+    assert value == pytest.approx(expected_value, rel=1e-6)
+
+
 def test_chips_without_any_label_count_nowhere(model):
     confusion, loss = ChipScorer(model, 4).score(make_store(1, 16), 4, STRIDE_PX)
     assert not confusion.counts.any()

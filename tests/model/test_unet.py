@@ -9,7 +9,9 @@ import pytest
 from lcseg.model.config import LossConfig, UNetConfig
 from lcseg.model.unet import ModelInput, build_unet
 
-NORMS = ("batch", "sync_batch", "none")
+NORMS = ("batch", "sync_batch", "group", "none")
+WEIGHTS_OF_NORM = {"none": 1, "group": 2, "batch": 4}
+"""Of each filter; a convolution without a norm has a bias."""
 
 
 def count_weights(config: UNetConfig, bands: int, n_classes: int) -> int:
@@ -17,7 +19,7 @@ def count_weights(config: UNetConfig, bands: int, n_classes: int) -> int:
 
     def twice(into: int, out: int) -> int:
         kernels = 9 * (into + out) * out
-        return kernels + 2 * out * (1 if config.norm == "none" else 4)
+        return kernels + 2 * out * WEIGHTS_OF_NORM[config.norm]
 
     sizes = [config.width * 2**level for level in range(config.depth + 1)]
     down = sum(twice(*pair) for pair in zip([bands, *sizes], sizes, strict=False))
@@ -38,7 +40,9 @@ def test_raw_pixels_become_logits_of_their_own_size():
 
 
 @pytest.mark.parametrize("depth", range(5))
-@pytest.mark.parametrize(("width", "bands", "norm"), [(1, 1, "none"), (3, 13, "batch")])
+@pytest.mark.parametrize(
+    ("width", "bands", "norm"), [(1, 1, "none"), (3, 13, "batch"), (2, 3, "group")]
+)
 def test_network_of_any_size_has_the_weights_of_its_drawing(depth, width, bands, norm):
     config = UNetConfig(depth, width, norm)
     model = build_unet(config, plain_input(bands), n_classes=3)
@@ -46,6 +50,30 @@ def test_network_of_any_size_has_the_weights_of_its_drawing(depth, width, bands,
     side = 2 * config.stride_px
     assert model.compute_output_shape((1, side, side, bands)) == (1, side, side, 3)
     assert model(np.zeros((1, side, side, bands), np.uint8)).shape == (1, side, side, 3)
+
+
+@pytest.mark.parametrize(
+    ("width", "groups"),
+    [(1, [1, 2, 4]), (6, [2, 4, 8]), (16, [16, 32, 32]), (24, [8, 16, 32]), (64, [32, 32, 32])],
+)
+def test_groups_are_the_most_of_at_most_32_that_divide_the_filters(width, groups):
+    model = build_unet(UNetConfig(2, width, "group"), plain_input(3), n_classes=3)
+    names = ["down0", "down1", "bottom", "up1", "up0"]
+    found = [model.get_layer(f"{name}{part}_norm").groups for name in names for part in "ab"]
+    assert found == [count for level in (0, 1, 2, 1, 0) for count in [groups[level]] * 2]
+
+
+def test_group_norm_is_over_a_whole_sample_and_the_filters_of_a_group():
+    model = build_unet(UNetConfig(0, 6, "group"), plain_input(3), n_classes=3)
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3)).astype(np.uint8)
+    both = [model.get_layer(f"bottoma_{name}").output for name in ("conv", "norm")]
+    before, after = (np.asarray(x) for x in keras.Model(model.input, both)(images))
+    x = before.astype(np.float64).reshape(2, 8, 12, 2, 3)
+    mean, variance = (f(x, axis=(1, 2, 4), keepdims=True) for f in (np.mean, np.var))
+    expected = ((x - mean) / np.sqrt(variance + 1e-3)).reshape(before.shape)
+    np.testing.assert_allclose(after, expected, rtol=1e-4, atol=1e-5)
+    alone = keras.Model(model.input, both)(images[1:])[1]
+    np.testing.assert_allclose(alone, after[1:], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])

@@ -7,8 +7,8 @@ import pytest
 from lcseg.errors import LcsegError
 from lcseg.model.config import UNetConfig
 from lcseg.pipeline.config import InputConfig
-from lcseg.training.config import OptimizerConfig, TrainConfig
-from lcseg.training.run import EpochRow, History, RunFolder, flatten, open_run
+from lcseg.training.config import ClusterConfig, OptimizerConfig, TrainConfig
+from lcseg.training.run import EpochRow, History, RunFolder, fingerprint, flatten, open_run
 
 
 @pytest.fixture
@@ -97,3 +97,53 @@ def test_history_until_a_step_holds_the_epochs_that_had_ended(tmp_path):
     assert history.until(9) == History()
     RunFolder(tmp_path).write_history(history)
     assert RunFolder(tmp_path).read_history() == history
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"run": "/scratch/run"},
+        {"data": "/scratch/data"},
+        {"quiet": True},
+        {"input": InputConfig(cache="disk", cache_gb=1, cache_dir="/fast")},
+        {"cluster": ClusterConfig(start_timeout_s=1)},
+    ],
+)
+def test_workers_may_differ_in_where_things_lie_and_how_long_they_wait(config, choice):
+    other = dataclasses.replace(config, **choice)
+    assert other != config
+    assert fingerprint(other, "digest") == fingerprint(config, "digest")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"seed": 1},
+        {"epochs": 3},
+        {"steps_per_call": 5},
+        {"checkpoint_steps": 5},
+        {"accumulate": 2},
+        {"jit": True},
+        {"profile_steps": "1,2"},
+        {"model": UNetConfig(norm="group")},
+        {"input": InputConfig(batch=8)},
+        {"input": InputConfig(sampling="balanced")},
+        {"optimizer": OptimizerConfig(learning_rate=1.1e-3)},
+    ],
+)
+def test_workers_may_not_differ_in_what_they_do_at_the_same_time(config, choice):
+    other = dataclasses.replace(config, **choice)
+    assert fingerprint(other, "digest") != fingerprint(config, "digest")
+
+
+def test_workers_may_not_see_other_data_nor_be_of_another_version(config, monkeypatch):
+    own = fingerprint(config, "digest")
+    assert fingerprint(config, "another") != own
+    monkeypatch.setattr("lcseg.training.run.__version__", "0.0.0")
+    assert fingerprint(config, "digest") != own
+
+
+def test_fingerprint_is_a_whole_number_that_float64_can_hold(config):
+    for digest in map(str, range(50)):
+        number = fingerprint(config, digest)
+        assert int(float(number)) == number < 2**48

@@ -1,5 +1,6 @@
 """Training steps, on devices of their own where two are needed."""
 
+import functools
 import math
 import time
 
@@ -8,41 +9,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from processes import mirrored, own_process
+from steps import (
+    assert_close,
+    list_moments,
+    make_batches,
+    make_trainer,
+    make_uneven_batches,
+    one_device,
+    step_without_depth,
+    train_tiny,
+)
 
 from lcseg.classes import IGNORE
-from lcseg.model.config import UNetConfig
-from lcseg.model.losses import LOSSES
-from lcseg.model.unet import ModelInput, build_unet
+from lcseg.model.losses import LOSSES, Loss
 from lcseg.training.config import OptimizerConfig
-from lcseg.training.step import MIN_RATE_SHARE, build_optimizer, make_train_steps
-
-WEIGHTS = np.array([1.0, 0.5, 4.0], np.float32)
-
-
-def make_batches(n: int, batch: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Images whose first band tells their labels, a third of the pixels ignored."""
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, 3, (n, batch, 8, 8)).astype(np.uint8)
-    images = random.integers(0, 80, (n, batch, 8, 8, 2)).astype(np.uint8)
-    images[..., 0] += labels * 80
-    labels[random.random(labels.shape) < 0.33] = IGNORE
-    return images, labels
-
-
-def make_trainer(strategy, config=None, norm="none", precision="none", loss="cross_entropy"):
-    """(model, optimizer, train_steps) of a tiny network, always begun alike."""
-    keras.utils.set_random_seed(0)
-    with strategy.scope():
-        model_input = ModelInput(2, "uint8", (100.0, 40.0), (60.0, 25.0))
-        model = build_unet(UNetConfig(1, 2, norm, precision), model_input, 3)
-        config = config or OptimizerConfig("sgd", 0.05, weight_decay=0, warmup_share=0)
-        optimizer = build_optimizer(config, 10, precision)
-        optimizer.build(model.trainable_variables)
-    return model, optimizer, make_train_steps(strategy, model, optimizer, LOSSES[loss], WEIGHTS)
-
-
-def one_device():
-    return tf.distribute.OneDeviceStrategy("/cpu:0")
+from lcseg.training.step import MIN_RATE_SHARE, StepPlan, build_optimizer
 
 
 def test_steps_of_one_call_lower_the_loss():
@@ -141,25 +122,88 @@ def test_wait_for_input_is_what_the_input_makes_wait(sleep_s, px, low, high):
     assert low <= float(wait_s) / (time.monotonic() - started_s) < high
 
 
+@functools.cache
+def train_plainly(**choice):
+    """The sum of losses and the weights after five steps."""
+    return train_tiny(one_device(), *make_uneven_batches(5), **choice)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_batch_in_parts_trains_the_weights_of_the_whole(loss, parts):
+    plan = StepPlan(accumulate=parts)
+    loss_sum, weights = train_tiny(one_device(), *make_uneven_batches(5), loss=loss, plan=plan)
+    loss_of_whole, of_whole = train_plainly(loss=loss)
+    assert loss_sum == pytest.approx(loss_of_whole, rel=1e-5)
+    assert_close(weights, of_whole, 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["none", "float16"])
+def test_batch_in_parts_learns_with_norm_and_in_any_precision(precision):
+    choice = {"norm": "batch", "precision": precision, "plan": StepPlan(accumulate=2)}
+    model, _, train_steps = make_trainer(one_device(), **choice)
+    iterator = iter(tf.data.Dataset.from_tensor_slices(make_batches(1)).repeat())
+    first, _ = train_steps(iterator, tf.constant(10))
+    later, _ = train_steps(iterator, tf.constant(10))
+    assert 0 < later < first
+    assert all(np.isfinite(weight).all() for weight in model.weights)
+
+
+def test_each_part_of_a_batch_has_a_norm_of_its_own():
+    images, labels = make_batches(1)
+    images[0, 2:] //= 5
+    kernels, found = step_without_depth(one_device(), images, labels, StepPlan(accumulate=2))
+    of_parts = [list_moments(half, kernels) for half in np.split(images[0], 2)]
+    for one, two, begun, moving in zip(*of_parts, [0, 1] * 2, found, strict=True):
+        np.testing.assert_allclose(
+            moving, 0.99 * (0.99 * begun + 0.01 * one) + 0.01 * two, rtol=1e-5
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("norm", "depth", "parts"),
+    [("none", 1, 1), ("batch", 0, 1), ("group", 0, 1), ("none", 1, 2)],
+)
+def test_compiled_steps_train_the_weights_of_those_that_are_not(norm, depth, parts):
+    plan, choice = StepPlan(accumulate=parts, jit=True), {"norm": norm, "depth": depth}
+    loss_sum, weights = train_tiny(one_device(), *make_uneven_batches(5), **choice, plan=plan)
+    loss_of_plain, of_plain = train_plainly(**choice)
+    assert loss_sum == pytest.approx(loss_of_plain, rel=1e-5)
+    assert_close(weights, of_plain, 1e-5)
+
+
+@pytest.mark.slow
+def test_only_compiled_steps_fail_where_xla_knows_no_way(monkeypatch):
+    def sum_by_detour(logits, labels, weights):
+        one = tf.numpy_function(lambda: np.float32(1), [], tf.float32)
+        return LOSSES["focal"].sums(logits, labels, weights) * tf.ensure_shape(one, [])
+
+    monkeypatch.setitem(LOSSES, "detour", Loss(sum_by_detour, LOSSES["focal"].value))
+    batches = make_uneven_batches(5)
+    found = train_tiny(one_device(), *batches, loss="detour")
+    assert_close(found[1], train_plainly(loss="focal")[1], 1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="PyFunc"):
+        train_tiny(one_device(), *batches, loss="detour", plan=StepPlan(jit=True))
+
+
+def test_group_norm_learns_and_keeps_no_statistics():
+    model, _, train_steps = make_trainer(one_device(), norm="group")
+    iterator = iter(tf.data.Dataset.from_tensor_slices(make_batches(1)).repeat())
+    first, _ = train_steps(iterator, tf.constant(10))
+    later, _ = train_steps(iterator, tf.constant(10))
+    assert 0 < later < first
+    # The first layer holds the statistics of the data.
+    assert all("normalise" in weight.path for weight in model.non_trainable_weights)
+
+
 def train_on(n_devices, norm, loss, precision):
-    """The weights after three steps of four samples, the labels of the first two nearly all gone.
-
-    In the second step they are gone altogether.
-    """
-    images, labels = make_batches(3)
-    labels[:, :2, 2:] = IGNORE
-    labels[1, :2] = IGNORE
+    """The sum of losses and the weights after three steps, most labels on the second device."""
+    batches = [values[:3] for values in make_uneven_batches(5)]
     strategy = mirrored() if n_devices > 1 else one_device()
-    model, _, train_steps = make_trainer(strategy, norm=norm, loss=loss, precision=precision)
-    batches = tf.data.Dataset.from_tensor_slices((images, labels))
-
-    def deal(context):
-        share = context.get_per_replica_batch_size(4)
-        return batches.unbatch().batch(share)
-
-    iterator = iter(strategy.distribute_datasets_from_function(deal))
-    loss_sum, _ = train_steps(iterator, tf.constant(3))
-    return float(loss_sum), [np.asarray(weight) for weight in model.weights]
+    return train_tiny(strategy, *batches, norm=norm, loss=loss, precision=precision)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +229,5 @@ def test_two_devices_train_the_weights_of_one(two_devices, norm, loss, precision
     of_one = two_devices.submit(train_on, 1, norm, loss, precision).result()
     untrained = [np.asarray(w) for w in make_trainer(one_device(), norm=norm)[0].weights]
     assert of_two[0] == pytest.approx(of_one[0], rel=1e-5 if precision == "none" else 1e-2)
-    tolerance = 1e-5 if precision == "none" else 2e-2
-    for two, one in zip(of_two[1], of_one[1], strict=True):
-        np.testing.assert_allclose(two, one, rtol=tolerance, atol=tolerance * np.abs(one).max())
+    assert_close(of_two[1], of_one[1], 1e-5 if precision == "none" else 2e-2)
     assert any((a != b).any() for a, b in zip(of_one[1], untrained, strict=True))

@@ -16,6 +16,7 @@ import importlib
 import logging
 import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -35,6 +36,7 @@ from lcseg.errors import InterruptedRunError, LcsegError, PeerLostError
 Config = TypeVar("Config")
 
 _OUT_OF_MEMORY = "ResourceExhaustedError"
+_DISK_FULL = re.compile(r"(\S+); (No space left on device)")
 
 VERBS = {
     "convert": ("convert", "pack image and label rasters into TFRecords"),
@@ -239,6 +241,9 @@ def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) ->
     except KeyboardInterrupt:
         return _fail("interrupted; nothing unfinished is left that reads as whole", 130)
     except Exception as error:
+        # To TensorFlow, disk and memory are both resources.
+        if full := _DISK_FULL.search(str(error)):
+            return _fail(f"{full[1]}: {full[2]}", 2)
         # TensorFlow's own kind of it is known by name: this module does not import TensorFlow.
         if not isinstance(error, MemoryError) and type(error).__name__ != _OUT_OF_MEMORY:
             raise

@@ -80,27 +80,26 @@ def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
         # A worker that is started again alone must not wait for the others.
         open_run(config, manifest.digest)
         _LOG.info("%s: the run is finished, there is nothing to do", config.run)
-        return _sum_up(config, folder, started_s)
+        rows = folder.read_history().rows
+        best = max(row.mean_iou or 0.0 for row in rows)
+        return TrainSummary(config.run, str(folder.bundle), rows[-1].step, best, 0.0)
     cache = _plan_cache(config, manifest, share_of(cluster))
     _LOG.info("%s", cache)
     team = form_team(cluster, config.cluster.start_timeout_s)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     with told_breakage(cluster), ExitStack() as stack:
+        # An error that a signal raises is swallowed where TensorFlow converts functions to graphs.
+        stop = stack.enter_context(StopRequest())
         require_alike(team, config, manifest)
         with team.council.together():
             if team.is_chief:
                 open_run(config, manifest.digest)
                 stack.enter_context(claimed(folder.path, config.run, "--run"))
-        stop = stack.enter_context(StopRequest())
-        Trainer(config, manifest, folder, cache, team).run(stop)
-    return _sum_up(config, folder, started_s)
-
-
-def _sum_up(config: TrainConfig, folder: RunFolder, started_s: float) -> TrainSummary:
-    rows, seconds = folder.read_history().rows, time.monotonic() - started_s
-    best = max(row.mean_iou or 0.0 for row in rows)
-    return TrainSummary(config.run, str(folder.bundle), rows[-1].step, best, seconds)
+        trainer = Trainer(config, manifest, folder, cache, team)
+        trainer.run(stop)
+    best, seconds = float(trainer.state.best_mean_iou), time.monotonic() - started_s
+    return TrainSummary(config.run, str(folder.bundle), trainer.step, best, seconds)
 
 
 class Trainer:

@@ -1,7 +1,5 @@
 """`lcseg train` as a process: what it prints, and that no signal changes its weights."""
 
-import hashlib
-import json
 import os
 import random
 import signal
@@ -11,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
+from runs import rows_of, saved_number, step_of, weights_of
 
 EPOCHS, EPOCH_STEPS = 3, 8
 
@@ -35,23 +33,6 @@ def command(dataset: Path, run: Path) -> list[str]:
     return [program, "train", *(f"--{name}={value}" for name, value in flags.items())]
 
 
-def weights_of(run: Path) -> tuple[dict[str, str], str]:
-    """Every variable of the newest checkpoint by its md5, and the md5 of what the bundle holds."""
-    newest = tf.train.latest_checkpoint(str(run / "checkpoints"))
-    reader = tf.train.load_checkpoint(newest)
-    sums = {
-        key: hashlib.md5(reader.get_tensor(key).tobytes()).hexdigest()
-        for key in reader.get_variable_to_shape_map()
-        if not key.startswith(("_CHECKPOINTABLE", "save_counter"))
-    }
-    document = json.loads((run / "bundle" / "bundle.json").read_text())
-    return sums, json.dumps([document["step"], document["scores"], document["class_scheme"]])
-
-
-def rows_of(run: Path) -> list[dict]:
-    return json.loads((run / "history.json").read_text())["rows"]
-
-
 def start(arguments: list[str]) -> subprocess.Popen:
     return subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
@@ -69,12 +50,7 @@ def wait_until(process: subprocess.Popen, is_true) -> None:
 
 def has_checkpoint(run: Path, number: int) -> bool:
     """Whether the run has saved so often: after steps 3, 6, 8 (an epoch), 9, 12, 15, 16, …"""
-    return any(int(path.stem[5:]) >= number for path in (run / "checkpoints").glob("ckpt-*.index"))
-
-
-def saved_step(run: Path) -> int:
-    newest = tf.train.latest_checkpoint(str(run / "checkpoints"))
-    return int(tf.train.load_variable(newest, "state/step/.ATTRIBUTES/VARIABLE_VALUE"))
+    return saved_number(run) >= number
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +113,7 @@ def test_run_that_was_asked_to_stop_saves_says_how_to_go_on_and_ends_with_the_sa
         assert last.endswith(" of 24; the same command again goes on from there")
         assert "Traceback" not in errors
         saved = int(last.split("at step ")[1].split(" of ")[0])
-        assert saved_step(run) == saved
+        assert step_of(run, saved_number(run)) == saved
     process = start(command(dataset, run))
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors

@@ -255,9 +255,6 @@ def test_run_folder_that_is_not_shared_is_refused_by_the_name_of_who_does_not_se
     assert not Path(other.run).exists()
 
 
-@pytest.mark.xfail(
-    reason="_sum_up of trainer.py reads the history, which is the chief's", strict=True
-)
 def test_worker_that_does_not_see_the_folder_of_a_new_run_writes_its_own_curves_alone(
     two_workers, data, tmp_path
 ):

@@ -86,9 +86,11 @@ _WORDS = {
     "connection reset": "its connection broke",
     "socket closed": "its connection broke",
     "connection refused": "its connection broke",
+    "broken pipe": "its connection broke",
     "heartbeat": "it no longer shows signs of life",
     "incarnation": "it was started again by itself",
     "timed out": "it did not answer in time",
     "deadline": "it did not answer in time",
+    "additional grpc error": "its connection broke",
 }
 """How it was noticed, by a word in the message; what stands first goes before."""

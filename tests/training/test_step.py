@@ -171,8 +171,8 @@ def test_compiled_steps_train_the_weights_of_those_that_are_not(norm, depth, par
     plan, choice = StepPlan(accumulate=parts, jit=True), {"norm": norm, "depth": depth}
     loss_sum, weights = train_tiny(one_device(), *make_uneven_batches(5), **choice, plan=plan)
     loss_of_plain, of_plain = train_plainly(**choice)
-    assert loss_sum == pytest.approx(loss_of_plain, rel=1e-5)
-    assert_close(weights, of_plain, 1e-5)
+    assert loss_sum == pytest.approx(loss_of_plain, rel=1e-4)
+    assert_close(weights, of_plain, 1e-4)
 
 
 @pytest.mark.slow

@@ -189,6 +189,23 @@ def test_balanced_run_trains_and_is_not_gone_on_with_otherwise(dataset, tmp_path
         train(other)
 
 
+def test_batch_that_its_parts_do_not_divide_is_refused_in_one_line(dataset, tmp_path):
+    with pytest.raises(LcsegError) as caught:
+        train(make_config(dataset, tmp_path / "run", accumulate=3))
+    assert str(caught.value).startswith("--batch=4: is not a multiple of the 1 device")
+    assert str(caught.value).endswith(" x --accumulate=3")
+
+
+def test_run_in_parts_trains_and_is_not_gone_on_with_at_once(dataset, tmp_path):
+    model = UNetConfig(1, 4, "group")
+    config = make_config(dataset, tmp_path / "run", model=model, accumulate=2)
+    train(config)
+    first, second = RunFolder(tmp_path / "run").read_history().rows
+    assert second.loss < first.loss
+    with pytest.raises(LcsegError, match="--accumulate was 2, now 1"):
+        train(dataclasses.replace(config, accumulate=1))
+
+
 def test_data_without_a_validation_split_are_refused(dataset, tmp_path):
     other = shutil.copytree(dataset, tmp_path / "data")
     manifest = read_manifest(other)

@@ -2,4 +2,5 @@
 
 python -m benchmarks                # all of them
 python -m benchmarks predict        # one
+python -m benchmarks chaos          # workers that are killed at random, and what becomes of them
 """

@@ -38,7 +38,7 @@ def test_snippets_are_well_formed(page, language, code):
 def test_flags_of_train_on_a_page_are_such(page, train_flags):
     # A command of lcseg train, to its end or the end of the line, and lists of arguments.
     text = page.read_text()
-    commands = re.findall(r"lcseg train (--.*)|train\.sbatch (--.*)|(\[\"--.*\])", text)
+    commands = re.findall(r"lcseg train (--.*)|train\.sbatch (--.*)|(\[\s*\"--[^\]]*\])", text)
     named = set(re.findall(r"--(\w+)", " ".join(map("".join, commands))))
     named |= hyperparameters_in(text)
     assert named <= train_flags

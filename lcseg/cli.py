@@ -43,6 +43,7 @@ VERBS = {
     "inspect": ("inspect_", "read a data set back, verify it and draw it"),
     "train": ("train", "train a U-Net on a data set"),
     "launch": ("launch", "train on several workers of this machine"),
+    "scaling": ("scaling", "measure how training scales, and project it"),
     "evaluate": ("evaluate", "say how good a model or a map is"),
     "predict": ("predict", "map a raster with a trained model"),
     "demo": ("demo", "go the whole way once, on a made-up landscape"),

@@ -18,6 +18,11 @@ _LINE = (
 )
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: 1 worker, 2 workers."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class Progress:
     """Counts work done towards a total and shows rate and time left on stderr.
 

@@ -26,6 +26,8 @@ from lcseg.synthetic import Landscape, make_landscape  # noqa: E402
 
 CRS = "EPSG:26918"
 TRANSFORM = (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0)
+PATIENCE_S = 900
+"""A program that takes longer hangs, also on a machine that is crowded."""
 RasterMaker = Callable[..., str]
 
 
@@ -126,7 +128,7 @@ def lcseg() -> Callable[..., subprocess.CompletedProcess[str]]:
             [str(program), *arguments],
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             check=False,
             env={**os.environ},
             **options,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lcseg.training.scaling import Readings, Seats
-from lcseg.training.scaling_config import ScalingConfig
-from lcseg.training.scaling_model import Network, Terms, forecast_step
-from lcseg.training.scaling_pace import Pace, ReduceTime
+from lcseg.scaling.config import ScalingConfig
+from lcseg.scaling.measurement import Readings, Seats
+from lcseg.scaling.model import Network, Terms, forecast_step
+from lcseg.scaling.pace import Pace, ReduceTime
 
 CONFIG = ScalingConfig("data", "1,2,4", "scaling")
 WEIGHTS = 2_000_000

@@ -13,6 +13,7 @@ from lcseg.demo.config import DemoConfig
 from lcseg.evaluation.config import EvaluateConfig
 from lcseg.prediction.config import PredictConfig
 from lcseg.records.config import ConvertConfig, InspectConfig
+from lcseg.scaling.config import ScalingConfig
 from lcseg.training.config import TrainConfig
 from lcseg.training.launcher import LaunchConfig
 
@@ -21,6 +22,7 @@ CONFIGS = {
     "inspect": InspectConfig,
     "train": TrainConfig,
     "launch": LaunchConfig,
+    "scaling": ScalingConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
     "demo": DemoConfig,

@@ -10,16 +10,16 @@ any number of them.
 from __future__ import annotations
 
 from lcseg import cli
-from lcseg.training.scaling_config import ScalingConfig
+from lcseg.scaling.config import ScalingConfig
 
 FLAGS = cli.ConfigFlags(ScalingConfig)
 
 
 def main(config: ScalingConfig) -> None:
-    from lcseg.training.scaling import measure_scaling
-    from lcseg.training.scaling_advice import advise
-    from lcseg.training.scaling_page import format_tables, write_report
-    from lcseg.training.scaling_projection import make_report
+    from lcseg.scaling.advice import advise
+    from lcseg.scaling.measurement import measure_scaling
+    from lcseg.scaling.page import format_tables, write_report
+    from lcseg.scaling.projection import make_report
 
     report = make_report(config, measure_scaling(config))
     write_report(report, config.out)

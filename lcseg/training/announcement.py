@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 from lcseg.pipeline.share import Share
+from lcseg.progress import counted
 from lcseg.records.manifest import Manifest
 from lcseg.training.config import TrainConfig
 from lcseg.training.team import Team
@@ -23,13 +24,13 @@ def announce(
 ) -> None:
     """Say what is to be done, by whom and at which rate."""
     _LOG.info(
-        "%s weights, %d chips, batch %d on %d devices; %d epochs of %d steps, from step %d",
+        "%s weights, %s, batch %d on %s; %s of %s, from step %d",
         f"{weights:,}",
-        manifest.chips_of("train"),
+        counted(manifest.chips_of("train"), "chip"),
         config.input.batch,
-        team.strategy.num_replicas_in_sync,
-        config.epochs,
-        epoch_steps,
+        counted(team.strategy.num_replicas_in_sync, "device"),
+        counted(config.epochs, "epoch"),
+        counted(epoch_steps, "step"),
         step,
     )
     rates = config.optimizer

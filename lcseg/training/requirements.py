@@ -41,7 +41,11 @@ def require_fit(config: TrainConfig, manifest: Manifest, workers: int) -> None:
 
 
 def require_alike(team: Team, config: TrainConfig, manifest: Manifest) -> None:
-    """Refuse workers that were told to do different things, or that see different data."""
+    """Refuse workers that were told to do different things, or that see different data.
+
+    Also a batch that their devices cannot share.
+    """
+    team.split_batch(config.input.batch, config.accumulate)
     told = team.council.gather(fingerprint(config, manifest.digest))[:, 0]
     others = np.flatnonzero(told != told[0])
     if others.size:

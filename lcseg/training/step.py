@@ -22,6 +22,16 @@ MIN_RATE_SHARE = 0.01
 """What is left of the learning rate at the end of the cosine."""
 
 
+def fix_chance(seed: int, jit: bool) -> None:
+    """Have the same seed give the same weights in this process; bit for bit without XLA.
+
+    XLA refuses to compile the gradient of pooling where it must be deterministic.
+    """
+    keras.utils.set_random_seed(seed)
+    if not jit:
+        tf.config.experimental.enable_op_determinism()
+
+
 def build_optimizer(
     config: OptimizerConfig, steps: int, mixed_precision: str, batch: int = 0
 ) -> keras.optimizers.Optimizer:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from lcseg.errors import LcsegError
 from lcseg.pipeline.share import Share
+from lcseg.progress import counted
 from lcseg.training.breakage import told_breakage
 from lcseg.training.cluster import ALONE, Cluster
 from lcseg.training.council import Council
@@ -42,7 +43,7 @@ class Team:
         """The crops of each device in a step; a batch that does not divide is refused."""
         devices = self.strategy.num_replicas_in_sync
         if batch % (devices * parts):
-            of = f"{devices} devices" + (f" x --accumulate={parts}" if parts > 1 else "")
+            of = counted(devices, "device") + (f" x --accumulate={parts}" if parts > 1 else "")
             raise LcsegError(f"--batch={batch}", f"is not a multiple of the {of}")
         return batch // devices
 

@@ -26,7 +26,7 @@ from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.caching import CachePlan, plan_cache
 from lcseg.pipeline.dataset import training_batches
 from lcseg.pipeline.share import Share
-from lcseg.progress import Progress
+from lcseg.progress import Progress, counted
 from lcseg.records.folder import claimed
 from lcseg.records.manifest import Manifest, read_manifest
 from lcseg.training.announcement import announce
@@ -40,7 +40,7 @@ from lcseg.training.recorder import Recorder
 from lcseg.training.requirements import require_alike, require_fit
 from lcseg.training.run import RunFolder, open_run
 from lcseg.training.signals import StopRequest
-from lcseg.training.step import StepPlan, build_optimizer, make_train_steps
+from lcseg.training.step import StepPlan, build_optimizer, fix_chance, make_train_steps
 from lcseg.training.team import Team, form_team, share_of
 
 _LOG = logging.getLogger("lcseg")
@@ -61,7 +61,7 @@ def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
     """Train, or go on with training, until the epochs are over or nothing improves.
 
     The same configuration, data, machines and number of workers give the same weights bit for bit,
-    however often the run is stopped and started again.
+    however often the run is stopped and started again; with `config.jit` that is left to XLA.
 
     Args:
         config: what to do; alike for all workers.
@@ -86,8 +86,7 @@ def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
     cache = _plan_cache(config, manifest, share_of(cluster))
     _LOG.info("%s", cache)
     team = form_team(cluster, config.cluster.start_timeout_s)
-    keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_op_determinism()
+    fix_chance(config.seed, config.jit)
     with told_breakage(cluster), ExitStack() as stack:
         # An error that a signal raises is swallowed where TensorFlow converts functions to graphs.
         stop = stack.enter_context(StopRequest())
@@ -235,7 +234,7 @@ class Trainer:
                 f"and cannot go on from there with {now}",
                 f"go on with {before} to the end of the epoch",
             )
-        _LOG.info("goes on with %d workers after an epoch with %d", now, before)
+        _LOG.info("goes on with %s after an epoch with %d", counted(now, "worker"), before)
 
     def _distribute_batches(self) -> tf.data.Dataset:
         """The batches of each device, from the next step on."""

@@ -3,7 +3,7 @@
 import pytest
 
 from lcseg.documents import read_document
-from lcseg.training.scaling_report import ScalingReport
+from lcseg.scaling.report import ScalingReport
 
 TINY = ("--depth=1", "--width=2", "--batch=2", "--crop_px=32", "--steps=5")
 

@@ -123,6 +123,15 @@ def test_run_that_was_asked_to_stop_saves_says_how_to_go_on_and_ends_with_the_sa
 
 
 @pytest.mark.slow
+def test_compiled_run_learns_about_the_same(undisturbed, dataset, tmp_path):
+    process = start([*command(dataset, tmp_path / "run"), "--jit"])
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    losses = [row["loss"] for row in rows_of(tmp_path / "run")]
+    assert losses == pytest.approx([row["loss"] for row in rows_of(undisturbed[0])], rel=1e-2)
+
+
+@pytest.mark.slow
 def test_faulty_command_is_one_line_and_status_2(lcseg, dataset, tmp_path):
     run = f"--run={tmp_path / 'run'}"
     done = lcseg("train", f"--data={dataset}", run, "--crop_px=20", "--quiet")

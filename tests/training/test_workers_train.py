@@ -226,7 +226,7 @@ def test_run_that_was_stopped_twice_ends_with_the_weights_of_one_that_was_not(
 
     with caplog.at_level("INFO", "lcseg"):
         assert trainer.train(between_epochs).steps == 8
-    assert "goes on with 1 workers after an epoch with 2" in caplog.text
+    assert "goes on with 1 worker after an epoch with 2" in caplog.text
     assert state_of(between_epochs).keys() == state_of(config).keys()
     assert state_of(between_epochs) != state_of(config)
 

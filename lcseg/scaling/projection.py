@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from lcseg import __version__
 from lcseg.cli import format_flags
-from lcseg.training.scaling import Readings
-from lcseg.training.scaling_config import ScalingConfig
-from lcseg.training.scaling_model import (
+from lcseg.scaling.config import ScalingConfig
+from lcseg.scaling.measurement import Readings
+from lcseg.scaling.model import (
     Network,
     Terms,
     compose_step,
@@ -22,8 +22,8 @@ from lcseg.training.scaling_model import (
     fit_network,
     forecast_step,
 )
-from lcseg.training.scaling_pace import Measured, Pace, join_paces, list_reduces
-from lcseg.training.scaling_report import (
+from lcseg.scaling.pace import Measured, Pace, join_paces, list_reduces
+from lcseg.scaling.report import (
     Base,
     Fit,
     MeasuredRow,

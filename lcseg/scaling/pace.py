@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from lcseg.scaling.model import ReducePoint
 from lcseg.training.config import TrainConfig
-from lcseg.training.scaling_model import ReducePoint
 
 CALL_STEPS = 10
 """Steps in one call, as `lcseg train` makes them."""

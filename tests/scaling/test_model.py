@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
-from lcseg.training.scaling_model import (
+from lcseg.scaling.model import (
     Network,
     ReducePoint,
     Step,

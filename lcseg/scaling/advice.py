@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lcseg.training.scaling_model import forecast_step
-from lcseg.training.scaling_report import ScalingReport
+from lcseg.progress import counted
+from lcseg.scaling.model import Network, forecast_step
+from lcseg.scaling.report import ScalingReport
 
 BUSY_SHARE = 0.25
 """Share of the cores that others may keep busy without a word."""
@@ -24,6 +25,7 @@ def advise(report: ScalingReport) -> Iterator[str]:
     """Say in sentences what weakens the numbers."""
     yield from _advise_on_machine(report)
     yield from _advise_on_model(report)
+    yield from _advise_on_projection(report)
     yield from _advise_on_network(report)
     yield from _advise_on_step(report)
 
@@ -33,15 +35,15 @@ def _advise_on_machine(report: ScalingReport) -> Iterator[str]:
     for row in report.measured:
         if row.is_crowded:
             yield (
-                f"{row.workers} workers shared {cores} {_plural('core', cores)}: the compute time "
+                f"{row.workers} workers shared {counted(cores, 'core')}: the compute time "
                 f"itself grew, because cores are shared, and a step took "
                 f"{1 / row.efficiency:.1f} times as long. That says little about a cluster, and "
                 "nothing is fitted to it."
             )
     if report.machine_load > BUSY_SHARE * cores:
         yield (
-            f"Other programs wanted {report.machine_load:.1f} of the {cores} "
-            f"{_plural('core', cores)} in the minute before: steps are slower, and differ more, "
+            f"Other programs wanted {report.machine_load:.1f} of the "
+            f"{counted(cores, 'core')} in the minute before: steps are slower, and differ more, "
             "than they would alone. Measure again on a quiet machine."
         )
 
@@ -50,10 +52,13 @@ def _advise_on_model(report: ScalingReport) -> Iterator[str]:
     for row in report.measured:
         if row.model_s and abs(row.model_s / row.step_s - 1) > NOTABLE_SHARE:
             yield (
-                f"With {row.workers} {_plural('worker', row.workers)} a step took "
+                f"With {counted(row.workers, 'worker')} a step took "
                 f"{format_ms(row.step_s)} ms, where the model makes {format_ms(row.model_s)} ms "
                 "of what was measured alone: it misses something here, and may elsewhere."
             )
+
+
+def _advise_on_projection(report: ScalingReport) -> Iterator[str]:
     own, largest = report.projections[0], report.projections[0].rows[-1]
     share = largest.step.straggler_s / largest.step_s
     if share > NOTABLE_SHARE:
@@ -64,6 +69,15 @@ def _advise_on_model(report: ScalingReport) -> Iterator[str]:
             f"{format_ms(spread_s)} ms (standard deviation), "
             f"{100 * spread_s / own.terms.compute_s:.0f} % of a step."
         )
+    for projection in report.projections:
+        last = projection.rows[-1]
+        share = last.step.sums_s / last.step_s
+        if share > NOTABLE_SHARE:
+            yield (
+                f"The {projection.terms.sums} small sums make {100 * share:.0f} % of the projected "
+                f"step of {last.workers} workers from {projection.name}: each is taken to go "
+                "around the ring by itself, at the latency of the network."
+            )
 
 
 def _advise_on_network(report: ScalingReport) -> Iterator[str]:
@@ -83,7 +97,7 @@ def _advise_on_network(report: ScalingReport) -> Iterator[str]:
     if fit.alpha_us > SLOW_LATENCY * network.alpha_us:
         own = report.projections[0]
         largest = own.rows[-1].workers
-        slower = forecast_step(own.terms, largest, type(network)(network.beta_gb_s, fit.alpha_us))
+        slower = forecast_step(own.terms, largest, Network(network.beta_gb_s, fit.alpha_us))
         alone_s = forecast_step(own.terms, 1, network).seconds
         yield (
             f"An all-reduce has a latency of {fit.alpha_us:,.0f} µs here, where no cable is: it is "
@@ -111,7 +125,3 @@ def _advise_on_step(report: ScalingReport) -> Iterator[str]:
 def format_ms(seconds: float) -> str:
     """Milliseconds, with three digits."""
     return f"{1000 * seconds:,.0f}" if seconds >= 0.1 else f"{1000 * seconds:.3g}"
-
-
-def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"

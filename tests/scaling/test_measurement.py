@@ -12,9 +12,9 @@ from readings import CONFIG, make_pace
 from lcseg.documents import write_document
 from lcseg.errors import InterruptedRunError, LcsegError
 from lcseg.pipeline.config import InputConfig
-from lcseg.training import scaling
-from lcseg.training.scaling import Seats, measure_scaling
-from lcseg.training.scaling_config import ScalingConfig
+from lcseg.scaling import measurement
+from lcseg.scaling.config import ScalingConfig
+from lcseg.scaling.measurement import Seats, measure_scaling
 from lcseg.training.workers import Ending, share_cores
 
 
@@ -84,7 +84,7 @@ def start(monkeypatch):
             flags = dict(part[2:].partition("=")[::2] for part in command if part[:2] == "--")
             return act(flags, environments)
 
-        monkeypatch.setattr(scaling, "run_workers", run)
+        monkeypatch.setattr(measurement, "run_workers", run)
 
     return install
 

@@ -6,9 +6,9 @@ import math
 import pytest
 from readings import CHIPS, CONFIG, TERMS, TRUTH, WAIT_S, WEIGHTS, make_readings
 
-from lcseg.training.scaling_model import Network, Terms, forecast_step
-from lcseg.training.scaling_pace import ReduceTime
-from lcseg.training.scaling_projection import PUBLISHED, make_report
+from lcseg.scaling.model import Network, Terms, forecast_step
+from lcseg.scaling.pace import ReduceTime
+from lcseg.scaling.projection import PUBLISHED, make_report
 
 
 def truth_s(workers: int) -> float:

@@ -7,10 +7,10 @@ from lcseg.model.config import UNetConfig
 from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.config import InputConfig
 from lcseg.records.manifest import read_manifest
+from lcseg.scaling.pace import PaceConfig
+from lcseg.scaling.worker import PROBE_BYTES, measure_pace
 from lcseg.training.cluster import ALONE
 from lcseg.training.config import TrainConfig
-from lcseg.training.scaling_pace import PaceConfig
-from lcseg.training.scaling_worker import PROBE_BYTES, measure_pace
 
 pytestmark = pytest.mark.slow
 

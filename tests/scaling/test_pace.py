@@ -7,8 +7,8 @@ import pytest
 from readings import TERMS, TRUTH, WAIT_S, make_pace
 
 from lcseg.documents import format_document, parse_document
-from lcseg.training.scaling_model import ReducePoint, forecast_step
-from lcseg.training.scaling_pace import Pace, ReduceTime, join_paces, list_reduces
+from lcseg.scaling.model import ReducePoint, forecast_step
+from lcseg.scaling.pace import Pace, ReduceTime, join_paces, list_reduces
 
 
 def test_paces_of_a_size_become_its_seconds_of_a_step():

@@ -8,9 +8,9 @@ import pytest
 from readings import CONFIG, make_readings
 
 from lcseg.documents import read_document
-from lcseg.training.scaling_page import draw_scaling, format_tables, render_html, write_report
-from lcseg.training.scaling_projection import make_report
-from lcseg.training.scaling_report import ScalingReport
+from lcseg.scaling.page import draw_scaling, format_tables, render_html, write_report
+from lcseg.scaling.projection import make_report
+from lcseg.scaling.report import ScalingReport
 
 KINDS = {"measured", "projected", "published", "fitted", "counted", "assumed"}
 PNG = b"\x89PNG"

@@ -24,10 +24,11 @@ from lcseg.cli import format_flags
 from lcseg.documents import read_document
 from lcseg.errors import InterruptedRunError, LcsegError, PeerLostError
 from lcseg.pipeline.share import Share
+from lcseg.progress import counted
 from lcseg.records.manifest import read_manifest
+from lcseg.scaling.config import ScalingConfig
+from lcseg.scaling.pace import Pace, PaceConfig
 from lcseg.training.launcher import WorkerFailedError, describe_workers, share_gpus
-from lcseg.training.scaling_config import ScalingConfig
-from lcseg.training.scaling_pace import Pace, PaceConfig
 from lcseg.training.signals import StopRequest
 from lcseg.training.workers import Ending, find_cause, run_workers
 
@@ -37,7 +38,7 @@ _LOG = logging.getLogger("lcseg")
 _PROGRAM = [
     *(sys.executable, "-P", "-c"),
     "from lcseg.runtime import start_tensorflow; start_tensorflow()\n"
-    "from lcseg.training.scaling_worker import main; main()",
+    "from lcseg.scaling.worker import main; main()",
 ]
 
 
@@ -125,8 +126,9 @@ def _measure_size(
         raise _failed(cause)
     paces = [read_document(run / f"worker-{index}.json", Pace) for index in range(workers)]
     steps, seconds = sum(paces[0].call_steps), sum(paces[0].call_s)
-    named = "1 worker" if workers == 1 else f"{workers} workers"
-    _LOG.info("%s: %d steps, %.2f steps a second", named, steps, steps / seconds)
+    _LOG.info(
+        "%s: %d steps, %.2f steps a second", counted(workers, "worker"), steps, steps / seconds
+    )
     return paces
 
 

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from lcseg.training.scaling_model import Network, Step, Terms
+from lcseg.scaling.model import Network, Step, Terms
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from tabulate import tabulate
 from lcseg.documents import write_document
 from lcseg.pages import page_environment, write_page
 from lcseg.pictures import figure_png, save_figure
-from lcseg.training.scaling_advice import advise, format_ms
-from lcseg.training.scaling_model import forecast_step
-from lcseg.training.scaling_report import Projection, ScalingReport
+from lcseg.scaling.advice import advise, format_ms
+from lcseg.scaling.model import forecast_step
+from lcseg.scaling.report import Projection, ScalingReport
 
 PICTURE_DPI = 160
 
@@ -41,7 +41,7 @@ def write_report(report: ScalingReport, out: str | Path) -> None:
 
 def render_html(report: ScalingReport, picture: bytes) -> str:
     """Render a report as one page that asks for nothing else; `picture` is a PNG."""
-    environment = page_environment("lcseg.training", ms=format_ms, seconds=_seconds, times=_times)
+    environment = page_environment("lcseg.scaling", ms=format_ms, digits=_digits, times=_times)
     return environment.get_template("scaling.html").render(
         report=report, picture=picture, advice=list(advise(report))
     )
@@ -121,12 +121,12 @@ def _format_measured(report: ScalingReport) -> str:
     rows = [
         [
             f"{row.workers}{' (shared cores)' if row.is_crowded else ''}",
-            f"{row.steps_per_s:.3g}",
+            _digits(row.steps_per_s),
             format_ms(row.step_s),
             format_ms(row.reduce_s),
             f"{100 * row.wait_s / row.step_s:.1f} %",
-            _seconds(row.first_epoch_s),
-            _seconds(row.epoch_s),
+            _digits(row.first_epoch_s),
+            _digits(row.epoch_s),
             *_verdict(row.speedup, row.efficiency, row.kind),
         ]
         for row in report.measured
@@ -161,8 +161,8 @@ def _tabulate(rows: list[list[str]], head: list[str]) -> str:
     return tabulate(rows, head, disable_numparse=True, colalign=left)
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _times(speedup: float) -> str:

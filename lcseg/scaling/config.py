@@ -45,7 +45,7 @@ class ScalingConfig:
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or self.sizes[0] != 1:
             raise ValueError(f"--workers={self.workers}, expected 1 and more, as 1,2,4")
-        self.projected_sizes  # noqa: B018
+        _parse_sizes("project", self.project)
         if self.steps < 2:
             raise ValueError(f"--steps={self.steps}, expected at least 2")
         if self.beta_gb_s <= 0 or min(self.alpha_us, self.step_s, self.gpus_per_worker) < 0:

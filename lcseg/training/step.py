@@ -170,8 +170,11 @@ def make_train_steps(
                 images, labels = next(iterator)
             arrived = [t for x in (images, labels) for t in strategy.experimental_local_results(x)]
             with tf.control_dependencies(arrived):
-                wait_s += _read_clock() - asked_s
-            loss_sum += run_step(images, labels)
+                arrived_s = _read_clock()
+            wait_s += arrived_s - asked_s
+            # Else a machine with a single core may read the clock after the step.
+            with tf.control_dependencies([arrived_s]):
+                loss_sum += run_step(images, labels)
         return loss_sum, wait_s
 
     return train_steps

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 import time
 
 import keras
@@ -105,8 +106,9 @@ def test_overflow_of_float16_skips_the_step_and_lowers_the_scale():
         np.testing.assert_array_equal(weight, old)
 
 
-@pytest.mark.parametrize(("sleep_s", "px", "low", "high"), [(0.1, 8, 0.6, 1), (0, 96, 0, 0.3)])
-def test_wait_for_input_is_what_the_input_makes_wait(sleep_s, px, low, high):
+def measure_wait(sleep_s, px):
+    """The share of the time of some steps that was spent waiting for input."""
+
     def slowly(images, labels):
         tf.numpy_function(lambda: time.sleep(sleep_s), [], [])
         return images, labels
@@ -119,7 +121,29 @@ def test_wait_for_input_is_what_the_input_makes_wait(sleep_s, px, low, high):
     train_steps(iterator, tf.constant(2))
     started_s = time.monotonic()
     _, wait_s = train_steps(iterator, tf.constant(8))
-    assert low <= float(wait_s) / (time.monotonic() - started_s) < high
+    return float(wait_s) / (time.monotonic() - started_s)
+
+
+def measure_wait_on_one_core(sleep_s, px):
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    return measure_wait(sleep_s, px)
+
+
+WAITS = pytest.mark.parametrize(
+    ("sleep_s", "px", "low", "high"), [(0.1, 8, 0.6, 1), (0, 96, 0, 0.3)]
+)
+
+
+@WAITS
+def test_wait_for_input_is_what_the_input_makes_wait(sleep_s, px, low, high):
+    assert low <= measure_wait(sleep_s, px) < high
+
+
+@pytest.mark.slow
+@WAITS
+def test_computing_is_no_wait_where_one_core_does_all(sleep_s, px, low, high):
+    with own_process() as pool:
+        assert low <= pool.submit(measure_wait_on_one_core, sleep_s, px).result() < high
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def main(data: str, run: str, batch: str, core: str) -> None:
     from lcseg.records.manifest import read_manifest
     from lcseg.training.cluster import find_cluster
     from lcseg.training.config import TrainConfig
-    from lcseg.training.run import open_run
+    from lcseg.training.run import RunFolder, open_run
     from lcseg.training.team import form_team
     from lcseg.training.trainer import Trainer
 
@@ -122,7 +122,9 @@ def main(data: str, run: str, batch: str, core: str) -> None:
         data, run, UNetConfig(3, 16), InputConfig(int(batch), 128), quiet=True, **settings
     )
     manifest = read_manifest(data)
-    trainer = Trainer(config, manifest, open_run(config, manifest.digest), team=team)
+    if team.is_chief:
+        open_run(config, manifest.digest)
+    trainer = Trainer(config, manifest, RunFolder(Path(run)), team=team)
     laps = Laps()
     try:
         trainer.run(laps)  # type: ignore[arg-type]

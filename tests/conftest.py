@@ -26,8 +26,8 @@ from lcseg.synthetic import Landscape, make_landscape  # noqa: E402
 
 CRS = "EPSG:26918"
 TRANSFORM = (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0)
-PATIENCE_S = 900
-"""A program that takes longer hangs, also on a machine that is crowded."""
+PATIENCE_S = 1800
+"""A program that takes longer hangs: the demo takes minutes, and many on a slow machine."""
 RasterMaker = Callable[..., str]
 
 

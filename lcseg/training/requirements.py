@@ -45,7 +45,6 @@ def require_alike(team: Team, config: TrainConfig, manifest: Manifest) -> None:
 
     Also a batch that their devices cannot share.
     """
-    team.split_batch(config.input.batch, config.accumulate)
     told = team.council.gather(fingerprint(config, manifest.digest))[:, 0]
     others = np.flatnonzero(told != told[0])
     if others.size:
@@ -54,3 +53,4 @@ def require_alike(team: Team, config: TrainConfig, manifest: Manifest) -> None:
             "has other flags, other data or another version of lcseg than worker 0",
             "start all workers with the same command",
         )
+    team.split_batch(config.input.batch, config.accumulate)

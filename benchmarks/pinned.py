@@ -101,9 +101,6 @@ def main(data: str, run: str, batch: str, core: str) -> None:
     from lcseg.runtime import start_tensorflow
 
     start_tensorflow()
-    import keras
-    import tensorflow as tf
-
     from lcseg.errors import InterruptedRunError
     from lcseg.model.config import UNetConfig
     from lcseg.pipeline.config import InputConfig
@@ -111,12 +108,12 @@ def main(data: str, run: str, batch: str, core: str) -> None:
     from lcseg.training.cluster import find_cluster
     from lcseg.training.config import TrainConfig
     from lcseg.training.run import RunFolder, open_run
+    from lcseg.training.step import fix_chance
     from lcseg.training.team import form_team
     from lcseg.training.trainer import Trainer
 
     team = form_team(find_cluster(os.environ))
-    keras.utils.set_random_seed(0)
-    tf.config.experimental.enable_op_determinism()
+    fix_chance(0, jit=False)
     settings: dict[str, Any] = {"steps_per_epoch": 100_000, "steps_per_call": CALL_STEPS}
     config = TrainConfig(
         data, run, UNetConfig(3, 16), InputConfig(int(batch), 128), quiet=True, **settings

@@ -16,7 +16,6 @@ from lcseg.runtime import start_tensorflow
 
 start_tensorflow()
 
-import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from lcseg.errors import InterruptedRunError  # noqa: E402
@@ -28,7 +27,7 @@ from lcseg.records.conversion import convert  # noqa: E402
 from lcseg.records.manifest import Manifest  # noqa: E402
 from lcseg.training.config import TrainConfig  # noqa: E402
 from lcseg.training.run import open_run  # noqa: E402
-from lcseg.training.step import build_optimizer  # noqa: E402
+from lcseg.training.step import build_optimizer, fix_chance  # noqa: E402
 from lcseg.training.trainer import Trainer  # noqa: E402
 
 BATCH, CROP_PX, CALL_STEPS, CALLS = 8, 128, 10, 4
@@ -84,8 +83,7 @@ def make_bare_steps(config: TrainConfig, manifest: Manifest) -> Callable[[], Non
 
 
 def main() -> None:
-    keras.utils.set_random_seed(0)
-    tf.config.experimental.enable_op_determinism()  # As training does.
+    fix_chance(0, jit=False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images, labels = write_pairs(folder, scenes=2, size_px=1024)

@@ -30,7 +30,7 @@ _CONNECT_S = 15
 
 _SETTINGS = {
     # Among them is one that has each freed array go back to the system, which must then clear the
-    # pages of the next one: that takes a quarter of a worker's time.
+    # pages of the next one: that takes a fifth of a worker's time.
     "distributed.nanny.pre-spawn-environ": {},
     # It looks a hundred times a second at what a worker does, and nobody looks at it.
     "distributed.worker.profile.enabled": False,

@@ -143,3 +143,9 @@ def test_faulty_command_is_one_line_and_status_2(lcseg, dataset, tmp_path):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"lcseg: {tmp_path}: is not a data set")
     assert not (tmp_path / "run").exists()
+    done = lcseg("train", f"--data={dataset}", run, "--batch=3", "--accumulate=2", "--quiet")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "lcseg: --batch=3: is not a multiple of the 1 device x --accumulate=2"
+    )
+    assert not (tmp_path / "run").exists()

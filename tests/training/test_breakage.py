@@ -129,12 +129,12 @@ def test_one_alone_loses_nobody(kind):
 
 
 def lose_worker_1(cluster):
-    """Confer until worker 1 is killed."""
+    """Confer until worker 1 is killed; it may die before worker 0 has read what both gathered."""
     council = team_of(cluster).council
-    council.gather(1)
-    if cluster.index == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
     with told_breakage(cluster):
+        council.gather(1)
+        if cluster.index == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
         council.add(np.ones(3))
 
 

@@ -18,8 +18,9 @@ from lcseg.raster.source import open_image
 from lcseg.records.selection import Selection
 from lcseg.records.spec import Chip, RecordSpec
 
-_READ_BYTES = 16_000_000
-"""How much is read at once: blocks that several chips share are then decompressed once."""
+_READ_BYTES = 4_000_000
+"""How much is read at once: enough that chips share blocks, little enough that it stays near the
+processor until the last of them is written."""
 
 
 @dataclass(frozen=True)

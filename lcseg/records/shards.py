@@ -85,9 +85,14 @@ def write_shard(path: Path, split: str) -> Iterator[ShardWriter]:
 
 
 def settle_shard(path: Path) -> None:
-    """Have the disk say that it holds all of a shard: a full one may tell only here."""
+    """Have the disk say that it holds all of a shard: a full one may tell only here.
+
+    The shard then leaves the page cache: nobody reads it soon, and a conversion of a terabyte would
+    push out everything else, the rasters that are read among it.
+    """
     with _writing(path), path.open("rb") as file:
         os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def read_shard(path: str | Path) -> Iterator[bytes]:

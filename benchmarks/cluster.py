@@ -1,7 +1,8 @@
 """Two workers, each pinned to a core, beside one: how much of twice the speed is reached.
 
-Every worker takes the same batch, so two make twice the crops of one in a step. Beside it: what the
-way through a cluster costs one worker, and the bytes that two send in a step.
+Every worker takes the same batch, so two make twice the crops of one in a step. Beside it: two that
+work at the same time but apart, which shows what the machine itself takes from each (memory,
+caches); what the way through a cluster costs one worker, and the bytes that two send in a step.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.pinned import CALL_STEPS, CALLS, free_addresses, train_pinned
@@ -44,8 +46,18 @@ def race_workers(folder: Path, data: Path) -> None:
         seconds = max(train_pinned(data, run, addresses, BATCH * workers, cores[:workers]))
         return seconds / workers  # Of as many crops as one worker makes.
 
+    def train_apart() -> float:
+        with ThreadPoolExecutor(2) as threads:
+            runs = [folder / f"run-{next(numbers)}" for _ in range(2)]
+            jobs = [
+                threads.submit(train_pinned, data, run, [], BATCH, [core])
+                for run, core in zip(runs, cores, strict=True)
+            ]
+            return max(seconds for job in jobs for seconds in job.result()) / 2
+
     rivals = {
         "2 workers": lambda: train(2),
+        "2 apart": train_apart,
         "1 worker of a cluster": lambda: train(1),
         "1 worker alone": lambda: train(1, is_cluster=False),
     }
@@ -54,6 +66,8 @@ def race_workers(folder: Path, data: Path) -> None:
     pairs = zip(rates["2 workers"], rates["1 worker alone"], strict=True)
     efficiency = statistics.median(two / one / 2 for two, one in pairs)
     print(f"weak-scaling efficiency, target 0.90: {_judge(efficiency, 0.9)}")
+    pairs = zip(rates["2 workers"], rates["2 apart"], strict=True)
+    print(f"of two that work apart: {statistics.median(two / apart for two, apart in pairs):.3f}")
     pairs = zip(rates["1 worker of a cluster"], rates["1 worker alone"], strict=True)
     share = statistics.median(one / alone for one, alone in pairs)
     print(f"cluster of one beside alone, target 0.98: {_judge(share, 0.98)}\n", flush=True)

@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-CALL_STEPS, CALLS = 5, 6
+CALL_STEPS, CALLS = 10, 6  # As `lcseg train` does by itself.
 
 
 class Laps:

@@ -35,6 +35,9 @@ from lcseg.errors import InterruptedRunError, LcsegError, PeerLostError
 
 Config = TypeVar("Config")
 
+_STORES = "tensorflow_io"
+"""What is loaded where files lie in an object store."""
+
 _OUT_OF_MEMORY = "ResourceExhaustedError"
 _DISK_FULL = re.compile(r"(\S+); (No space left on device)")
 
@@ -222,6 +225,20 @@ def run(
 
 
 def _guard(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) -> int:
+    try:
+        status = _run_guarded(config_flags, main)
+    except Exception:
+        if _STORES not in sys.modules:
+            raise
+        traceback.print_exc()
+        status = 1
+    if _STORES in sys.modules:
+        # A thread of its own may abort a process that ends by itself, whose status is then lost.
+        os._exit(_flushed(status))
+    return status
+
+
+def _run_guarded(config_flags: ConfigFlags[Config], main: Callable[[Config], None]) -> int:
     # Libraries log through absl too; their notes are for those who ask for them.
     if not flags.FLAGS["verbosity"].present:
         absl_logging.set_verbosity(absl_logging.WARNING)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 import os
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
 
 from lcseg.errors import LcsegError
+from lcseg.files import locate, read_bytes, replaced
 
 T = TypeVar("T")
 
@@ -27,7 +26,7 @@ _adapter: Callable[[Any], pydantic.TypeAdapter[Any]] = functools.cache(pydantic.
 def read_document(path: str | Path, kind: type[T]) -> T:
     """Read a JSON file as a `kind`; an LcsegError names the first field that does not fit."""
     try:
-        text = Path(path).read_bytes()
+        text = read_bytes(locate(path))
     except OSError as error:
         raise LcsegError(path, f"cannot be read: {error.strerror}") from error
     return parse_document(text, kind, path)
@@ -57,16 +56,3 @@ def write_document(path: str | Path, value: object) -> None:
         file.write(format_document(value))
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextmanager
-def replaced(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside `path`; on success it takes the place of `path`, else it is removed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

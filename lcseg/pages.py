@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jinja2
 
-from lcseg.documents import replaced
+from lcseg.files import replaced
 
 _PACKAGE = "lcseg"
 _NOTHING = "–"

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from PIL import Image
 
 from lcseg.classes import ClassScheme
-from lcseg.documents import replaced
+from lcseg.files import replaced
 
 STRETCH_PERCENT = (2.0, 98.0)
 

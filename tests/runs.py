@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 
 import tensorflow as tf
 
+from lcseg.files import list_files, locate, read_bytes
 
-def weights_of(run: Path) -> tuple[dict[str, str], str]:
+
+def weights_of(run: str | Path) -> tuple[dict[str, str], str]:
     """Every variable of the newest checkpoint by its md5, and what the bundle says of itself."""
-    reader = tf.train.load_checkpoint(str(checkpoint_of(run, saved_number(run))))
-    sums = {
-        key: hashlib.md5(reader.get_tensor(key).tobytes()).hexdigest()
-        for key in reader.get_variable_to_shape_map()
-        if not key.startswith(("_CHECKPOINTABLE", "save_counter"))
-    }
-    document = json.loads((run / "bundle" / "bundle.json").read_text())
+    prefix = checkpoint_of(run, saved_number(run))
+    with tempfile.TemporaryDirectory() as folder:
+        for path in list_files(prefix.parent, f"{prefix.name}.*"):
+            (Path(folder) / path.name).write_bytes(read_bytes(path))
+        reader = tf.train.load_checkpoint(f"{folder}/{prefix.name}")
+        sums = {
+            key: hashlib.md5(reader.get_tensor(key).tobytes()).hexdigest()
+            for key in reader.get_variable_to_shape_map()
+            if not key.startswith(("_CHECKPOINTABLE", "save_counter"))
+        }
+    document = json.loads(read_bytes(locate(run) / "bundle" / "bundle.json"))
     return sums, json.dumps([document["step"], document["scores"], document["class_scheme"]])
 
 
@@ -30,15 +37,15 @@ def rows_of(run: Path) -> list[dict]:
     return json.loads((run / "history.json").read_text())["rows"]
 
 
-def saved_number(run: Path) -> int:
+def saved_number(run: str | Path) -> int:
     """How often it has saved, over all starts; 0: never."""
-    numbers = (int(path.stem[5:]) for path in (run / "checkpoints").glob("ckpt-*.index"))
-    return max(numbers, default=0)
+    indexes = list_files(locate(run) / "checkpoints", "ckpt-*.index")
+    return max((int(path.stem[5:]) for path in indexes), default=0)
 
 
-def checkpoint_of(run: Path, number: int) -> Path:
+def checkpoint_of(run: str | Path, number: int) -> Path:
     """What the names of the files of a checkpoint begin with."""
-    return run / "checkpoints" / f"ckpt-{number}"
+    return locate(run) / "checkpoints" / f"ckpt-{number}"
 
 
 def step_of(run: Path, number: int) -> int:

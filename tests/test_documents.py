@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcseg.documents import format_document, parse_document, read_document, replaced, write_document
+from lcseg.documents import format_document, parse_document, read_document, write_document
 from lcseg.errors import LcsegError
 
 
@@ -103,29 +103,3 @@ def test_old_document_stays_where_writing_the_new_one_fails(tmp_path, monkeypatc
         write_document(path, Whole((), 2))
     assert read_document(path, Whole).score == 1
     assert [p.name for p in tmp_path.iterdir()] == ["whole.json"]
-
-
-def test_replacement_is_beside_its_place_hidden_and_of_the_same_kind(tmp_path):
-    path = tmp_path / "map.tif"
-    with replaced(path) as aside:
-        assert (aside.parent, aside.suffix, aside.name[0]) == (tmp_path, ".tif", ".")
-        aside.write_text("new")
-        assert not path.exists()
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_two_writers_of_one_place_do_not_meet(tmp_path):
-    with replaced(tmp_path / "a") as one, replaced(tmp_path / "a") as other:
-        assert one != other
-        one.write_text("one")
-        other.write_text("other")
-    assert (tmp_path / "a").read_text() == "one"
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_replacement_is_removed_where_the_block_fails(tmp_path, error):
-    with pytest.raises(error), replaced(tmp_path / "a") as aside:
-        aside.write_text("half")
-        raise error
-    assert list(tmp_path.iterdir()) == []

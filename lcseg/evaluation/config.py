@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from lcseg.files import require_local
+
 
 @dataclass(frozen=True)
 class EvaluateConfig:
@@ -27,5 +29,6 @@ class EvaluateConfig:
         has_map = bool(self.map and self.label and self.classes)
         if has_model == has_map or (has_model and (self.map or self.label)):
             raise ValueError("give --model and --data, or --map, --label and --classes")
+        require_local(self.out, "out")
         if self.batch < 1 or self.label_band < 0:
             raise ValueError("--batch must be at least 1, --label_band at least 0")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import keras
 from lcseg.classes import ClassScheme
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
+from lcseg.files import absence, exists, fetched, list_files, locate, remove, replaced
 
 FILE = "bundle.json"
 FORMAT = "lcseg-bundle"
@@ -70,28 +72,37 @@ def save_bundle(folder: str | Path, model: keras.Model, info: BundleInfo) -> Bun
     The Keras file is named by its content, and `bundle.json`, which names it, is renamed into
     place last: at every moment the folder holds one whole bundle, the old or the new.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / ".model.keras"
-    model.save(aside)
-    digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+    folder = locate(folder)
+    content = _serialize(model)
+    digest = hashlib.sha256(content).hexdigest()
     model_file = f"model-{digest[:12]}.keras"
-    aside.replace(folder / model_file)
+    with replaced(folder / model_file) as aside:
+        aside.write_bytes(content)
     info = dataclasses.replace(info, model_file=model_file, model_sha256=digest)
     write_document(folder / FILE, info)
-    for old in folder.glob("model-*.keras"):
+    for old in list_files(folder, "model-*.keras"):
         if old.name != model_file:
-            old.unlink()
+            remove(old)
     return info
+
+
+def _serialize(model: keras.Model) -> bytes:
+    """The content of a Keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()
 
 
 def read_info(folder: str | Path) -> BundleInfo:
     """Read what a bundle says of itself, without loading the model."""
-    path = Path(folder) / FILE
-    if not path.exists():
-        within = Path(folder) / "bundle"
-        there = str(within) if (within / FILE).exists() else "the bundle folder of a training run"
-        raise LcsegError(folder, f"is not a bundle: it has no {FILE}", f"give {there}")
+    path = locate(folder) / FILE
+    if not exists(path):
+        within = locate(folder) / "bundle"
+        there = str(within) if exists(within / FILE) else "the bundle folder of a training run"
+        raise LcsegError(
+            folder, f"is not a bundle: it has no {FILE}", f"give {there}{absence(path)}"
+        )
     heading = read_document(path, _Heading)
     major = heading.format_version.split(".")[0]
     if heading.format != FORMAT or major != VERSION.split(".", maxsplit=1)[0]:
@@ -103,9 +114,11 @@ def read_info(folder: str | Path) -> BundleInfo:
 def load_bundle(folder: str | Path) -> Bundle:
     """Load a bundle; a damaged one is an LcsegError."""
     info = read_info(folder)
-    path = Path(folder) / info.model_file
-    if not path.exists():
+    path = locate(folder) / info.model_file
+    if not exists(path):
         raise LcsegError(path, "is missing", "copy the whole folder of the bundle")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != info.model_sha256:
-        raise LcsegError(path, "its checksum differs from the bundle's", "copy it again")
-    return Bundle(Path(folder), info, keras.models.load_model(path, compile=False))
+    with fetched(path) as here:
+        if hashlib.sha256(here.read_bytes()).hexdigest() != info.model_sha256:
+            raise LcsegError(path, "its checksum differs from the bundle's", "copy it again")
+        model = keras.models.load_model(here, compile=False)
+    return Bundle(locate(folder), info, model)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from lcseg.errors import LcsegError
+from lcseg.files import locate
 from lcseg.pipeline.parsing import parse_chip
 from lcseg.pipeline.share import WHOLE, Share
 from lcseg.progress import Progress
@@ -66,7 +67,7 @@ def require_chips(folder: str | Path, manifest: Manifest, split: str) -> None:
 
 def _read(folder: str | Path, manifest: Manifest, split: str, share: Share) -> tf.data.Dataset:
     spans = list(share.spans(manifest, split))
-    files = [str(Path(folder) / span.shard.file) for span in spans]
+    files = [str(locate(folder) / span.shard.file) for span in spans]
     # Read to the end of the file, so that a shard that holds too much is noticed.
     counts = np.array([-1 if s.first + s.records == s.shard.records else s.records for s in spans])
     firsts = np.array([span.first for span in spans])

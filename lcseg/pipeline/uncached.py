@@ -7,17 +7,18 @@ Opening it walks over the frames of the shards and keeps where each record begin
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
 
 from lcseg.errors import LcsegError
+from lcseg.files import locate, open_binary, size_of
 from lcseg.pipeline.reading import require_chips
 from lcseg.pipeline.share import WHOLE, Share
 from lcseg.pipeline.store import ChipStore
@@ -50,11 +51,11 @@ class RecordStore(ChipStore):
         self.image_shape = self._spec.image_shape
         self.first = share.first(manifest, split)
         spans = list(share.spans(manifest, split))
-        self._paths = [Path(folder) / span.shard.file for span in spans]
+        self._paths = [locate(folder) / span.shard.file for span in spans]
         places = []
         for number, (path, span) in enumerate(zip(self._paths, spans, strict=True)):
-            with _opened(path) as handle:
-                found = _index(handle, path)
+            with _opened(path) as file:
+                found = _index(file, size_of(path), path)
             if len(found) != span.shard.records:
                 problem = f"holds {len(found)} records, the manifest says {span.shard.records}"
                 raise LcsegError(path, problem, "convert again")
@@ -102,8 +103,9 @@ class RecordStore(ChipStore):
     def _read(self, chip: int) -> bytes:
         shard, start, size = self._places[chip]
         # Opened for each record: there may be more shards than a process may hold open.
-        with _opened(self._paths[shard]) as handle:
-            content = os.pread(handle, size + _CRC.size, start)
+        with _opened(self._paths[shard]) as file:
+            file.seek(start)
+            content = file.read(size + _CRC.size)
         record = content[:size]
         is_whole = len(content) == size + _CRC.size
         if not is_whole or _CRC.unpack(content[size:])[0] != masked_crc32c(record):
@@ -113,23 +115,21 @@ class RecordStore(ChipStore):
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        handle = os.open(path, os.O_RDONLY)
+        with open_binary(path) as file:
+            yield file
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
         raise LcsegError(path, problem, "lcseg inspect says which shards are whole") from error
-    try:
-        yield handle
-    finally:
-        os.close(handle)
 
 
-def _index(handle: int, path: Path) -> list[tuple[int, int]]:
+def _index(file: BinaryIO, end: int, path: Path) -> list[tuple[int, int]]:
     """First byte and size of each record, from the lengths that stand before them."""
-    places, at, end = [], 0, os.fstat(handle).st_size
+    places, at = [], 0
     while at < end:
-        head = os.pread(handle, _HEAD.size, at)
+        file.seek(at)
+        head = file.read(_HEAD.size)
         size, crc = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, -1)
         if crc != masked_crc32c(head[:8]) or at + size + FRAME_BYTES > end:
             problem = f"is damaged at the record that begins at byte {at:,}"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from lcseg.files import require_local
+
 
 @dataclass(frozen=True)
 class PredictConfig:
@@ -22,6 +24,8 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.block_px < 1:
             raise ValueError("--block_px must be at least 1")
+        require_local(self.out, "out")
+        require_local(self.probabilities, "probabilities")
         if not self.out:
             raise ValueError("--out is empty")
         if self.probabilities and Path(self.probabilities).resolve() == Path(self.out).resolve():

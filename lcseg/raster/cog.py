@@ -21,8 +21,8 @@ import rasterio.shutil
 from rasterio.transform import Affine
 
 from lcseg.classes import IGNORE, ClassScheme
-from lcseg.documents import replaced
 from lcseg.errors import LcsegError
+from lcseg.files import replaced
 from lcseg.raster.dataset import open_raster, to_rasterio
 from lcseg.raster.grid import GDAL_ERRORS, Grid, Window, cover
 

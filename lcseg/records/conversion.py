@@ -21,6 +21,7 @@ import numpy as np
 from lcseg import __version__
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
+from lcseg.files import list_files, locate, move, remove, size_of
 from lcseg.progress import Progress
 from lcseg.raster.pairing import SPLITS
 from lcseg.records import manifest as manifests
@@ -41,6 +42,9 @@ from lcseg.records.statistics import Moments
 from lcseg.records.survey import Scene, common_pixel_m
 from lcseg.records.workers import run_parts
 
+_BEHIND = 16
+"""Parts that may wait to be kept, each of which takes the room of its shards."""
+
 _LOG = logging.getLogger("lcseg")
 
 
@@ -51,7 +55,7 @@ def convert(config: ConvertConfig) -> Manifest:
     that was interrupted goes on with the same call: parts that are done are not done again.
     """
     plan = make_plan(config)
-    with open_workspace(Path(config.out)) as space:
+    with open_workspace(locate(config.out)) as space:
         outcomes = _finish_parts(plan, space)
         manifest = _describe(plan, outcomes)
         report = _report(plan, outcomes, space.folder)
@@ -72,7 +76,8 @@ def rehearse(config: ConvertConfig) -> ConversionReport:
 
 def plan_folder(out: str) -> Path:
     """Where the report of a rehearsal lies."""
-    return Path(out).with_name(f"{Path(out).name}.plan")
+    folder = locate(out)
+    return folder.with_name(f"{folder.name}.plan")
 
 
 def _report(plan: Plan, outcomes: Sequence[PartOutcome], folder: Path) -> ConversionReport:
@@ -108,8 +113,7 @@ def _find_outcome(space: Workspace, part: Part) -> PartOutcome | None:
     except LcsegError:
         # Not there, or half written when the power went: the part is done again.
         return None
-    paths = [(space.folder / shard.file, shard.bytes) for shard in outcome.shards]
-    is_whole = all(path.exists() and path.stat().st_size == size for path, size in paths)
+    is_whole = all(size_of(space.folder / shard.file) == shard.bytes for shard in outcome.shards)
     return outcome if is_whole and outcome.digest == part.digest else None
 
 
@@ -118,9 +122,9 @@ def _sweep(space: Workspace, done: Mapping[int, PartOutcome]) -> None:
     shards = {shard.file for outcome in done.values() for shard in outcome.shards}
     notes = {_note_path(space, number).name for number in done}
     for folder, names in ((space.folder, shards), (space.progress, notes)):
-        for path in folder.iterdir():
+        for path in list_files(folder):
             if path.name not in names:
-                path.unlink()
+                remove(path)
 
 
 def _collect(plan: Plan, parts: Sequence[Part], space: Workspace | None) -> dict[int, PartOutcome]:
@@ -154,7 +158,8 @@ def _keeping(space: Workspace | None) -> Iterator[Callable[[Part, PartOutcome], 
         def keep(part: Part, outcome: PartOutcome) -> None:
             if space:
                 waiting.append(keeper.submit(_keep, space, part, outcome))
-            while waiting and waiting[0].done():
+            # Workers may be faster than the disk, or the way to a store.
+            while waiting and (waiting[0].done() or len(waiting) > _BEHIND):
                 waiting.popleft().result()
 
         yield keep
@@ -166,14 +171,14 @@ def _keep(space: Workspace, part: Part, outcome: PartOutcome) -> None:
     """Take over what a worker has written, once the disk holds it, and note it."""
     for shard in outcome.shards:
         path = space.stage / shard.file
-        if not path.exists() or path.stat().st_size != shard.bytes:
+        if size_of(path) != shard.bytes:
             raise LcsegError(
                 path,
                 "is not what a worker has written",
-                "all workers must have the file system of --out at the same path",
+                "all workers must have this file system at the same path",
             )
         settle_shard(path)
-        path.replace(space.folder / shard.file)
+        move(path, space.folder / shard.file)
     write_document(_note_path(space, part.number), outcome)
 
 

@@ -3,6 +3,9 @@
 with open_workspace(Path("data")) as space:    # ".data.partial", until the end
     (space.folder / "part").write_bytes(…)     # becomes data/part
     (space.progress / "note").write_text(…)    # kept if the work is interrupted
+
+In a store nothing can be renamed: there the files have their names at once, and the folder is whole
+when the one is there that names the others.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcseg.errors import LcsegError
+from lcseg.files import is_remote, list_files, remove, write_bytes
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Workspace:
     @property
     def has_progress(self) -> bool:
         """Whether there is anything that the next start could use."""
-        return any(self.progress.iterdir())
+        return bool(list_files(self.progress))
 
 
 @contextmanager
@@ -44,6 +49,10 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
     Raises:
         LcsegError: `out` exists, or another process is writing it.
     """
+    if is_remote(out):
+        with _open_in_store(out) as space:
+            yield space
+        return
     if not out.name:
         raise LcsegError(f"--out={out}", "has no name", "name a folder that is to be made")
     aside = out.with_name(f".{out.name}.partial")
@@ -78,14 +87,38 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
 
 
 @contextmanager
+def _open_in_store(out: Path) -> Iterator[Workspace]:
+    """The same where nothing can be renamed or held: a mark says that the work has not ended."""
+    progress = out.with_name(f".{out.name}.progress")
+    mark = progress / "begun"
+    if list_files(out) and not list_files(progress):
+        raise LcsegError(out, "exists already", "name another --out, or remove it first")
+    write_bytes(mark, b"begun\n")
+    try:
+        with tempfile.TemporaryDirectory(prefix="lcseg-") as stage:
+            yield Workspace(out, progress, Path(stage))
+        # The notes go last: with them alone, the next start finds that all is done.
+        for note in (mark, *list_files(progress)):
+            remove(note)
+    finally:
+        # The mark alone: nothing was done that the next start could use.
+        if list_files(progress) == [mark]:
+            for path in (*list_files(out), mark):
+                remove(path)
+
+
+@contextmanager
 def claimed(folder: Path, name: object, flag: str) -> Iterator[None]:
     """Hold a folder against other processes; the claim ends with this one, however it ends.
 
     Args:
-        folder: what is held.
+        folder: what is held; what lies in a store cannot be: there, users keep their work apart.
         name: what the user calls it.
         flag: with which another one could be named.
     """
+    if is_remote(folder):
+        yield
+        return
     busy = LcsegError(
         name, "is being written by another process", f"wait for it, or name another {flag}"
     )

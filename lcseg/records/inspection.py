@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lcseg.errors import LcsegError
+from lcseg.files import locate, size_of
 from lcseg.pictures import draw_pairs, save_figure, stretch
 from lcseg.progress import Progress
 from lcseg.records.codec import decode_chip
@@ -29,7 +30,7 @@ def inspect(config: InspectConfig) -> str:
             from the manifest.
     """
     manifest = read_manifest(config.data)
-    folder = Path(config.data)
+    folder = locate(config.data)
     total = sum(shard.records for shard in manifest.shards)
     wanted = _spread(config.preview_chips, total) if config.preview else set()
     counts = {
@@ -90,9 +91,9 @@ def _read_chips(folder: Path, manifest: Manifest, shard: ShardInfo) -> Iterator[
 
 def _check_file(folder: Path, shard: ShardInfo) -> None:
     path = folder / shard.file
-    if not path.exists():
+    size = size_of(path)
+    if size < 0:
         raise LcsegError(path, "is missing", "convert again")
-    size = path.stat().st_size
     if size != shard.bytes:
         raise LcsegError(path, f"has {size:,} bytes, manifest {shard.bytes:,}", "convert again")
     if file_crc32c(path) != shard.crc32c:

@@ -17,6 +17,7 @@ from tabulate import tabulate
 from lcseg.classes import ClassScheme
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
+from lcseg.files import absence, exists, locate
 from lcseg.records.spec import RecordSpec
 
 FILE = "dataset.json"
@@ -155,10 +156,12 @@ def read_manifest(folder: str | Path) -> Manifest:
         LcsegError: there is none, it is broken, or its major version is another one. A newer minor
             version is read; fields that are not known are passed over.
     """
-    path = Path(folder) / FILE
-    if not path.exists():
+    path = locate(folder) / FILE
+    if not exists(path):
         raise LcsegError(
-            folder, f"is not a data set: it has no {FILE}", "make one with lcseg convert"
+            folder,
+            f"is not a data set: it has no {FILE}",
+            f"make one with lcseg convert{absence(path)}",
         )
     heading = read_document(path, _Heading)
     if heading.format != FORMAT:
@@ -175,7 +178,7 @@ def read_manifest(folder: str | Path) -> Manifest:
 
 def write_manifest(folder: str | Path, manifest: Manifest) -> None:
     """Write the manifest; it is the last file of a data set to be written."""
-    write_document(Path(folder) / FILE, manifest)
+    write_document(locate(folder) / FILE, manifest)
 
 
 def describe(splits: Mapping[str, SplitSummary], scheme: ClassScheme) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from lcseg import __version__
 from lcseg.classes import ClassScheme
 from lcseg.documents import write_document
+from lcseg.files import make_folder
 from lcseg.pages import page_environment, write_page
 from lcseg.raster.pairing import SPLITS
 from lcseg.records.advice import advise
@@ -121,7 +122,7 @@ def write_report(report: ConversionReport, ground_png: bytes, folder: Path) -> N
         ground_png: the picture of where the chips lie.
         folder: it is made where it is missing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_page(folder / "conversion.html", render_html(report, ground_png))
     write_document(folder / "conversion.json", report)
 

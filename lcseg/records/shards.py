@@ -18,8 +18,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from lcseg.documents import replaced
 from lcseg.errors import LcsegError
+from lcseg.files import locate, open_binary, replaced, size_of
 from lcseg.records.manifest import ShardInfo
 
 FRAME_BYTES = 16
@@ -101,9 +101,9 @@ def read_shard(path: str | Path) -> Iterator[bytes]:
     An end that was cut off between two records shows only in the manifest's `bytes`.
     """
     try:
-        with Path(path).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            at = 0
+        place = locate(path)
+        size, at = size_of(place), 0
+        with open_binary(place) as file:
             while at < size:
                 record = _read_record(file, size - at)
                 if record is None:
@@ -132,7 +132,7 @@ def _read_record(file: BinaryIO, most: int) -> bytes | None:
 def file_crc32c(path: str | Path) -> str:
     """The CRC-32C of a file, as 8 hexadecimal digits."""
     crc = 0
-    with Path(path).open("rb") as file:
+    with open_binary(locate(path)) as file:
         while piece := file.read(_PIECE_BYTES):
             crc = google_crc32c.extend(crc, piece)
     return f"{crc:08x}"

@@ -11,6 +11,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from lcseg.files import require_local
 from lcseg.model.config import LossConfig, UNetConfig
 from lcseg.pipeline.config import InputConfig
 from lcseg.training.config import OptimizerConfig, TrainConfig
@@ -43,6 +44,7 @@ class ScalingConfig:
     ] = 0.0
 
     def __post_init__(self) -> None:
+        require_local(self.out, "out")
         if len(self.sizes) < 2 or self.sizes[0] != 1:
             raise ValueError(f"--workers={self.workers}, expected 1 and more, as 1,2,4")
         _parse_sizes("project", self.project)

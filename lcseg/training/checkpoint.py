@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from lcseg.errors import LcsegError
+from lcseg.files import list_files
 
 _LOG = logging.getLogger("lcseg")
 
@@ -57,7 +58,7 @@ class CheckpointKeeper:
     def save(self) -> None:
         """Save; the checkpoint before stays until this one is whole."""
         # A run that is killed while it saves leaves the part that it has written.
-        for part in self._folder.glob("ckpt-*_temp"):
+        for part in list_files(self._folder, "ckpt-*_temp"):
             shutil.rmtree(part, ignore_errors=True)
         try:
             self._manager.save()
@@ -70,7 +71,7 @@ class CheckpointKeeper:
 
         The files themselves are looked at, not TensorFlow's list of them, which may be lost.
         """
-        indexes = sorted(self._folder.glob("ckpt-*.index"), key=_number_of, reverse=True)
+        indexes = sorted(list_files(self._folder, "ckpt-*.index"), key=_number_of, reverse=True)
         for path in (index.with_suffix("") for index in indexes):
             try:
                 self._checkpoint.restore(str(path)).assert_existing_objects_matched()

@@ -83,6 +83,10 @@ class WorkerMonitor:
             tf.summary.scalar("worker/input_wait_share", wait_share)
             tf.summary.scalar("worker/resident_gb", _resident_bytes() / 1e9)
 
+    def flush(self) -> None:
+        if self._writer is not None:
+            self._writer.flush()
+
 
 def _resident_bytes() -> int:
     """Memory of this process that is in RAM, from the second number of statm."""

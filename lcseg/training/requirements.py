@@ -6,8 +6,6 @@ require_alike(team, config, manifest)          # once the workers can talk
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from lcseg.errors import LcsegError
@@ -32,7 +30,7 @@ def require_fit(config: TrainConfig, manifest: Manifest, workers: int) -> None:
         )
     if not manifest.chips_of("val"):
         raise LcsegError(
-            Path(config.data),
+            config.data,
             "has no chips in its val split, which the best bundle is chosen by",
             "convert with a --val_share above 0",
         )

@@ -15,6 +15,7 @@ from typing import Any
 from lcseg import __version__
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
+from lcseg.files import exists, list_files, locate, make_folder
 from lcseg.training.config import TrainConfig
 
 _FREE = (
@@ -85,7 +86,7 @@ class RunFolder:
 
     def read_history(self) -> History:
         path = self.path / "history.json"
-        return read_document(path, History) if path.exists() else History()
+        return read_document(path, History) if exists(path) else History()
 
     def write_history(self, history: History) -> None:
         write_document(self.path / "history.json", history)
@@ -97,16 +98,16 @@ def open_run(config: TrainConfig, data_digest: str) -> RunFolder:
     Raises:
         LcsegError: the folder holds something else, or a run of other settings or data.
     """
-    folder = RunFolder(Path(config.run))
+    folder = RunFolder(locate(config.run))
     info = RunInfo(f"lcseg {__version__}", data_digest, flatten(config))
     path = folder.path / "run.json"
-    has_begun = any(folder.checkpoints.glob("ckpt-*.index"))
-    if path.exists() and has_begun:
+    is_run = exists(path)
+    if is_run and list_files(folder.checkpoints, "ckpt-*.index"):
         _require_same(read_document(path, RunInfo), info, path)
         return folder
-    if folder.path.exists() and not path.exists() and any(folder.path.iterdir()):
+    if not is_run and list_files(folder.path):
         raise LcsegError(folder.path, "exists, and is not a run", "name another --run")
-    folder.path.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.path)
     write_document(path, info)
     return folder
 

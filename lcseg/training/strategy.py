@@ -7,7 +7,6 @@ with strategy.scope(): …
 from __future__ import annotations
 
 import tensorflow as tf
-from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
 from tensorflow.python.eager import context
 
 from lcseg.errors import PeerLostError
@@ -68,7 +67,10 @@ def _bound_start(cluster: Cluster, start_timeout_s: float) -> None:
         service_leader="/job:worker/replica:0/task:0",
         cluster_register_timeout_in_ms=round(start_timeout_s * 1000),
         coordinated_jobs=[
-            coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=cluster.size)
+            context.coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=cluster.size)
         ],
     )
-    context.context().coordination_service.cluster_register_with_barrier = True
+    service = context.context().coordination_service
+    # TensorFlow 2.16 has none: there, a leader waits for a worker that dies just before it joins.
+    if hasattr(service, "cluster_register_with_barrier"):
+        service.cluster_register_with_barrier = True

@@ -13,7 +13,6 @@ import math
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -21,6 +20,7 @@ import tensorflow as tf
 
 from lcseg.errors import InterruptedRunError, LcsegError
 from lcseg.evaluation.scoring import ChipScorer
+from lcseg.files import is_remote, locate
 from lcseg.model.losses import LOSSES, weigh_classes
 from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.caching import CachePlan, plan_cache
@@ -75,7 +75,7 @@ def train(config: TrainConfig, cluster: Cluster = ALONE) -> TrainSummary:
     started_s = time.monotonic()
     manifest = read_manifest(config.data)
     require_fit(config, manifest, cluster.size)
-    folder = RunFolder(Path(config.run))
+    folder = RunFolder(locate(config.run))
     if folder.read_history().is_finished:
         # A worker that is started again alone must not wait for the others.
         open_run(config, manifest.digest)
@@ -183,7 +183,9 @@ class Trainer:
                 progress.advance(steps, note)
                 self._heed(stop)
         with self._team.council.together():
+            self._monitor.flush()
             if self._recorder:
+                self._recorder.flush()
                 self._recorder.finish()
 
     def _heed(self, stop: StopRequest) -> None:
@@ -326,7 +328,7 @@ def _model_input(manifest: Manifest) -> ModelInput:
 
 def _plan_cache(config: TrainConfig, manifest: Manifest, share: Share) -> CachePlan:
     chosen = config.input
-    folder = chosen.cache_dir or f"{config.run}/cache"
+    folder = chosen.cache_dir or ("" if is_remote(config.run) else f"{config.run}/cache")
     return plan_cache(
         config.data, manifest, ("train", "val"), chosen.cache, chosen.cache_gb, folder, share
     )

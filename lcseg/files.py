@@ -145,6 +145,21 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, as far as that can be done."""
+    if not is_remote(path):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        return
+    with _told(path):
+        if path.exists():
+            path.unlink()
+        else:
+            path.rmtree(missing_ok=True)  # type: ignore[attr-defined]
+
+
 def move(path: Path, target: Path) -> None:
     """Have a file that lies here take the name `target`, which may be in a store."""
     with _told(target):

@@ -14,6 +14,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from lcseg.files import list_files, locate, read_bytes
+from lcseg.training.checkpoint import number_of
 
 
 def weights_of(run: str | Path) -> tuple[dict[str, str], str]:
@@ -39,8 +40,7 @@ def rows_of(run: Path) -> list[dict]:
 
 def saved_number(run: str | Path) -> int:
     """How often it has saved, over all starts; 0: never."""
-    indexes = list_files(locate(run) / "checkpoints", "ckpt-*.index")
-    return max((int(path.stem[5:]) for path in indexes), default=0)
+    return max(map(number_of, list_files(locate(run) / "checkpoints")), default=0)
 
 
 def checkpoint_of(run: str | Path, number: int) -> Path:

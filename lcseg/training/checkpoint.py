@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from lcseg.errors import LcsegError
-from lcseg.files import list_files
+from lcseg.files import list_files, remove_tree
 
 _LOG = logging.getLogger("lcseg")
 
 KEEP = 2
+
+_INDEX = re.compile(r"ckpt-(\d+)\.index")
+_PARTS = ("ckpt-*_temp", "ckpt-*.part-*")
+"""What TensorFlow gathers a checkpoint from: folders, or in S3 files."""
 
 _OPERATION = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*", re.DOTALL)
 """What TensorFlow puts around a message: the operation that says it."""
@@ -58,8 +61,9 @@ class CheckpointKeeper:
     def save(self) -> None:
         """Save; the checkpoint before stays until this one is whole."""
         # A run that is killed while it saves leaves the part that it has written.
-        for part in list_files(self._folder, "ckpt-*_temp"):
-            shutil.rmtree(part, ignore_errors=True)
+        for pattern in _PARTS:
+            for part in list_files(self._folder, pattern):
+                remove_tree(part)
         try:
             self._manager.save()
         except tf.errors.OpError as error:
@@ -71,7 +75,7 @@ class CheckpointKeeper:
 
         The files themselves are looked at, not TensorFlow's list of them, which may be lost.
         """
-        indexes = sorted(list_files(self._folder, "ckpt-*.index"), key=_number_of, reverse=True)
+        indexes = sorted(filter(number_of, list_files(self._folder)), key=number_of, reverse=True)
         for path in (index.with_suffix("") for index in indexes):
             try:
                 self._checkpoint.restore(str(path)).assert_existing_objects_matched()
@@ -86,5 +90,7 @@ class CheckpointKeeper:
             )
 
 
-def _number_of(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
+def number_of(path: Path) -> int:
+    """The number of the checkpoint, from 1, that a file makes whole; 0: it makes none whole."""
+    found = _INDEX.fullmatch(path.name)
+    return int(found[1]) if found else 0

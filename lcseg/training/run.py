@@ -16,6 +16,7 @@ from lcseg import __version__
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
 from lcseg.files import exists, list_files, locate, make_folder
+from lcseg.training.checkpoint import number_of
 from lcseg.training.config import TrainConfig
 
 _FREE = (
@@ -102,7 +103,7 @@ def open_run(config: TrainConfig, data_digest: str) -> RunFolder:
     info = RunInfo(f"lcseg {__version__}", data_digest, flatten(config))
     path = folder.path / "run.json"
     is_run = exists(path)
-    if is_run and list_files(folder.checkpoints, "ckpt-*.index"):
+    if is_run and any(map(number_of, list_files(folder.checkpoints))):
         _require_same(read_document(path, RunInfo), info, path)
         return folder
     if not is_run and list_files(folder.path):

@@ -1,11 +1,15 @@
 # make demo   the whole way once, on a made-up landscape
-# make test   what CI runs: lint, types, import contract, tests
+# make test   what CI runs: lint, types, import contract, tests, and those of object stores
 # make bench  figures beside their limits, some minutes
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench clean
+IO := .venv-io/bin
+IO_TESTS := tests/stores tests/test_files.py tests/model tests/pipeline tests/evaluation tests/prediction \
+  tests/training/test_checkpoint.py tests/training/test_step.py tests/training/test_trainer.py
+
+.PHONY: demo test test-io bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/lcseg
@@ -18,6 +22,11 @@ test: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+	$(MAKE) test-io
+
+# The same code on the TensorFlow that tensorflow-io fits: object stores, and the rooms that use it most.
+test-io: .venv-io/dev
+	$(IO)/pytest $(IO_TESTS)
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
@@ -34,5 +43,13 @@ bench: .venv/dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+.venv-io/dev: setup.cfg constraints-io.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	  || { echo 'lcseg[io] needs Python 3.11 or 3.12; name one with make PYTHON=python3.12'; exit 2; }
+	$(PYTHON) -m venv .venv-io
+	$(IO)/pip install --quiet --constraint constraints-io.txt --editable '.[dev,io,io-dev]'
+	npm install --silent --no-fund --no-audit --prefix .venv-io/azurite azurite@3
+	touch $@
+
 clean:
-	rm -rf .venv demo-run
+	rm -rf .venv .venv-io demo-run

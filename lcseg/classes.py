@@ -10,13 +10,13 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from lcseg.documents import read_document
 from lcseg.errors import LcsegError, UnknownCodesError
+from lcseg.files import exists, locate
 
 IGNORE = 255
 """The label of a pixel that counts nowhere: no label, an ignored code, or no image."""
@@ -199,7 +199,7 @@ def load_scheme(name_or_path: str) -> ClassScheme:
     """Get a built-in scheme by its name, or read one from a JSON file."""
     if name_or_path in SCHEMES:
         return SCHEMES[name_or_path]
-    if not Path(name_or_path).exists():
+    if not exists(locate(name_or_path)):
         raise LcsegError(
             f"--classes={name_or_path}",
             "neither a built-in scheme nor a file",

@@ -29,6 +29,9 @@ from lcseg.runtime import start_tensorflow
 STORES = {"s3": "BUCKET/FOLDER", "az": "ACCOUNT/CONTAINER/FOLDER"}
 """The object stores: how their addresses begin, and what must follow."""
 
+SCRATCH = ".scratch"
+"""Where a file is made before it takes its name."""
+
 _NOT_FOUND = "NotFoundError"
 _PIECE_BYTES = 1 << 24
 
@@ -100,7 +103,8 @@ def list_files(folder: Path, pattern: str = "*") -> list[Path]:
             found = list(folder.iterdir())
         except Exception as error:
             # TensorFlow's own error is known by name: this module does not import TensorFlow.
-            if not isinstance(error, FileNotFoundError) and type(error).__name__ != _NOT_FOUND:
+            is_none = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            if not is_none and type(error).__name__ != _NOT_FOUND:
                 raise
             return []
     return sorted(path for path in found if fnmatchcase(path.name, pattern))
@@ -145,21 +149,6 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, as far as that can be done."""
-    if not is_remote(path):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-        return
-    with _told(path):
-        if path.exists():
-            path.unlink()
-        else:
-            path.rmtree(missing_ok=True)  # type: ignore[attr-defined]
-
-
 def move(path: Path, target: Path) -> None:
     """Have a file that lies here take the name `target`, which may be in a store."""
     with _told(target):
@@ -194,16 +183,39 @@ def replaced(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def fetched(path: Path) -> Iterator[Path]:
-    """Yield a file here with the content of a file: itself, or a copy of one of a store."""
-    if not is_remote(path):
-        yield path
+def scratch_in(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder here, whose files can be moved into a folder; it is removed at the end.
+
+    Unless that is one of a store, it lies in it; what a killed process has left there is removed.
+    """
+    if is_remote(folder):
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        here = Path(folder) / path.name
-        with open_binary(path) as source, here.open("wb") as copy:
-            shutil.copyfileobj(source, copy, _PIECE_BYTES)
-        yield here
+    scratch = folder / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def fetched(*paths: Path) -> Iterator[Path]:
+    """Yield a file here with the content of the first of some files of one folder.
+
+    The others lie beside it. They are the files themselves, or copies of those of a store.
+    """
+    if not is_remote(paths[0]):
+        yield paths[0]
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path in paths:
+            with open_binary(path) as source, (folder / path.name).open("wb") as copy:
+                shutil.copyfileobj(source, copy, _PIECE_BYTES)
+        yield folder / paths[0].name
 
 
 def _upload(path: Path, target: Path) -> None:

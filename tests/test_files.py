@@ -15,7 +15,6 @@ from lcseg.files import (
     move,
     remove,
     replaced,
-    require_local,
     size_of,
     write_bytes,
 )
@@ -96,6 +95,22 @@ def test_store_without_the_extra_is_one_line_that_names_it(lcseg, address):
     assert done.stderr.count("\n") == 1
 
 
-def test_map_cannot_be_written_into_a_store():
-    with pytest.raises(LcsegError, match=r"--out=s3://bucket/map\.tif: is in a store; write it"):
-        require_local("s3://bucket/map.tif", "out")
+@pytest.mark.parametrize(
+    ("verb", "flag"),
+    [
+        ("predict --model=a --image=a.tif", "out"),
+        ("predict --model=a --image=a.tif --out=map.tif", "probabilities"),
+        ("evaluate --model=a --data=a", "out"),
+        ("train --data=a --run=a", "cache_dir"),
+        ("scaling --data=a --workers=1,2", "out"),
+        ("demo", "out"),
+    ],
+)
+def test_what_must_be_written_here_is_not_taken_for_a_folder_named_after_a_store(
+    lcseg, tmp_path, verb, flag
+):
+    done = lcseg(*verb.split(), f"--{flag}=s3://bucket/a", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    says = f"lcseg: --{flag}=s3://bucket/a: is in a store; write it here, and copy it there\n"
+    assert done.stderr == says
+    assert list(tmp_path.iterdir()) == []

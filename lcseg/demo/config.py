@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from lcseg.files import require_local
+
 
 @dataclass(frozen=True)
 class DemoConfig:
@@ -16,5 +18,6 @@ class DemoConfig:
     quiet: Annotated[bool, "Show no progress."] = False
 
     def __post_init__(self) -> None:
+        require_local(self.out, "out")
         if self.epochs < 1 or not 0 <= self.seed < 2**31:
             raise ValueError("--epochs must be at least 1, --seed from 0 to less than 2^31")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from lcseg.files import require_local
+
 
 @dataclass(frozen=True)
 class InputConfig:
@@ -29,6 +31,7 @@ class InputConfig:
     )
 
     def __post_init__(self) -> None:
+        require_local(self.cache_dir, "cache_dir")
         if self.batch < 1 or self.crop_px < 0 or self.cache_gb < 0:
             raise ValueError("--batch must be at least 1, --crop_px and --cache_gb at least 0")
         if not (0 <= self.contrast < 1 and self.brightness >= 0):

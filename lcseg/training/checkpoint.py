@@ -16,15 +16,13 @@ import keras
 import tensorflow as tf
 
 from lcseg.errors import LcsegError
-from lcseg.files import list_files, remove_tree
+from lcseg.files import fetched, list_files, move, remove, scratch_in
 
 _LOG = logging.getLogger("lcseg")
 
 KEEP = 2
 
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
-_PARTS = ("ckpt-*_temp", "ckpt-*.part-*")
-"""What TensorFlow gathers a checkpoint from: folders, or in S3 files."""
 
 _OPERATION = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*", re.DOTALL)
 """What TensorFlow puts around a message: the operation that says it."""
@@ -54,40 +52,53 @@ class CheckpointKeeper:
     ) -> None:
         self._folder = folder
         self._checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, state=state)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(folder), max_to_keep=KEEP, step_counter=state.step
-        )
 
     def save(self) -> None:
-        """Save; the checkpoint before stays until this one is whole."""
-        # A run that is killed while it saves leaves the part that it has written.
-        for pattern in _PARTS:
-            for part in list_files(self._folder, pattern):
-                remove_tree(part)
+        """Save; the checkpoint before stays until this one is whole.
+
+        It is gathered aside, and its index, without which it is none, takes its name last.
+        """
+        numbers = self._list_numbers()
+        name = f"ckpt-{numbers[0] + 1 if numbers else 1}"
         try:
-            self._manager.save()
-        except tf.errors.OpError as error:
-            text = _OPERATION.sub("", error.message).rpartition("; ")[2]
+            with scratch_in(self._folder) as aside:
+                self._checkpoint.write(str(aside / name))
+                for path in sorted(aside.iterdir(), key=number_of):
+                    move(path, self._folder / path.name)
+        except (tf.errors.OpError, OSError) as error:
+            text = getattr(error, "message", None) or error.strerror or str(error)
+            text = _OPERATION.sub("", text).rpartition("; ")[2]
             raise LcsegError(self._folder, f"no checkpoint can be written: {text}") from error
+        for number in numbers[KEEP - 1 :]:
+            for path in reversed(self._list_files(number)):
+                remove(path)
 
     def restore(self) -> None:
-        """Restore the newest checkpoint that can be read; a damaged one is said and passed over.
-
-        The files themselves are looked at, not TensorFlow's list of them, which may be lost.
-        """
-        indexes = sorted(filter(number_of, list_files(self._folder)), key=number_of, reverse=True)
-        for path in (index.with_suffix("") for index in indexes):
+        """Restore the newest checkpoint that can be read; a damaged one is said and passed over."""
+        numbers = self._list_numbers()
+        for number in numbers:
+            prefix = self._folder / f"ckpt-{number}"
             try:
-                self._checkpoint.restore(str(path)).assert_existing_objects_matched()
+                with fetched(*self._list_files(number)) as file:
+                    here = str(file.with_name(prefix.name))
+                    self._checkpoint.read(here).assert_existing_objects_matched()
             # A file that is cut off is an IndexError.
             except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
-                _LOG.warning("%s cannot be read, trying the one before: %s", path, error)
+                _LOG.warning("%s cannot be read, trying the one before: %s", prefix, error)
             else:
                 return
-        if indexes:
+        if numbers:
             raise LcsegError(
                 self._folder, "none of its checkpoints can be read", "remove the folder"
             )
+
+    def _list_numbers(self) -> list[int]:
+        """Those of the checkpoints that are whole, the newest first."""
+        return sorted(filter(None, map(number_of, list_files(self._folder))), reverse=True)
+
+    def _list_files(self, number: int) -> list[Path]:
+        """The files of a checkpoint, its index last."""
+        return list_files(self._folder, f"ckpt-{number}.*")
 
 
 def number_of(path: Path) -> int:

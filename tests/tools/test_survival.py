@@ -23,6 +23,7 @@ import pytest
 from processes import free_addresses
 from runs import checkpoint_of, rows_of, saved_number, step_of, weights_of
 
+from lcseg.files import SCRATCH
 from lcseg.training.cluster import Cluster, split_address
 from lcseg.training.probe import await_peers
 
@@ -248,7 +249,7 @@ def wait_for_workers(launcher: Program) -> list[int]:
 
 def parts_of(run: Path) -> list[Path]:
     """What is written of a checkpoint that is not yet whole."""
-    return list((run / "checkpoints").glob("*_temp"))
+    return list((run / "checkpoints").glob(SCRATCH))
 
 
 def freeze_in_mid_save(chief: Program, run: Path) -> None:

@@ -29,6 +29,10 @@ class UnknownCodesError(LcsegError):
     """A label raster holds codes that the class scheme does not name."""
 
 
+class StoreError(LcsegError):
+    """An object store does not answer, or does not do what it was asked."""
+
+
 class PeerLostError(LcsegError):
     """A peer in training is lost or never came; starting again may help.
 

@@ -5,8 +5,8 @@ exists(folder / "run.json")
 with replaced(folder / "run.json") as aside: … # a file here, which then takes that name
 with fetched(folder / "model.keras") as path: …  # a file here with the same content
 
-An object appears whole or not at all, like a file that is renamed: what is written last can say
-there, too, that all the rest is there.
+An object is made here and put in one piece, so that it appears whole, like a file that is renamed:
+what is written last can say there, too, that all the rest is there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import functools
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,17 +24,21 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from lcseg.errors import LcsegError
+from lcseg.errors import LcsegError, StoreError
 from lcseg.runtime import start_tensorflow
 
 STORES = {"s3": "BUCKET/FOLDER", "az": "ACCOUNT/CONTAINER/FOLDER"}
 """The object stores: how their addresses begin, and what must follow."""
 
 SCRATCH = ".scratch"
-"""Where a file is made before it takes its name."""
+"""Where files are made before they take their names."""
 
+_TEMPORARY = "lcseg-"
 _NOT_FOUND = "NotFoundError"
-_PIECE_BYTES = 1 << 24
+
+_AT_ONCE_S = 15
+"""Where nothing is, a store says so at once; a client that nobody answers tries for a minute, and
+then says the same."""
 
 
 def is_remote(path: str | Path) -> bool:
@@ -75,45 +80,44 @@ def _load_stores() -> type:
     return path_type
 
 
+def require_local(path: str, flag: str) -> None:
+    """Refuse an address in a store where only a path of this machine will do."""
+    if is_remote(path):
+        raise LcsegError(f"--{flag}={path}", "is in a store", "write it here, and copy it there")
+
+
 def exists(path: Path) -> bool:
     """Whether a file is there."""
-    with _told(path):
-        return path.exists()
-
-
-def absence(path: Path) -> str:
-    """What else it may mean that a file is not there, to be said after the fix: S3 does not tell
-    an address where nobody answers from one where nothing is."""
-    return "; or does the store not answer, or know you?" if is_remote(path) else ""
+    asked_s = time.monotonic()
+    with told(path):
+        is_there = path.exists()
+    if not is_there:
+        _require_answer(path, asked_s)
+    return is_there
 
 
 def size_of(path: Path) -> int:
     """Bytes of a file; -1 if there is none."""
-    with _told(path):
-        if not path.exists():
-            return -1
+    if not exists(path):
+        return -1
+    with told(path):
         stat = path.stat()
         return int(stat.length if is_remote(path) else stat.st_size)  # type: ignore[attr-defined]
 
 
 def list_files(folder: Path, pattern: str = "*") -> list[Path]:
-    """The files of a folder whose names fit a pattern, in order; none if there is no folder."""
-    with _told(folder):
+    """What is in a folder and has a name that fits a pattern, in order; none without a folder."""
+    asked_s = time.monotonic()
+    with told(folder):
         try:
             found = list(folder.iterdir())
         except Exception as error:
-            # TensorFlow's own error is known by name: this module does not import TensorFlow.
             is_none = isinstance(error, (FileNotFoundError, NotADirectoryError))
             if not is_none and type(error).__name__ != _NOT_FOUND:
                 raise
+            _require_answer(folder, asked_s)
             return []
     return sorted(path for path in found if fnmatchcase(path.name, pattern))
-
-
-def require_local(path: str, flag: str) -> None:
-    """Refuse an address in a store where only a path of this machine will do."""
-    if is_remote(path):
-        raise LcsegError(f"--{flag}={path}", "is in a store", "write it here, and copy it there")
 
 
 def make_folder(folder: Path) -> None:
@@ -122,18 +126,18 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def open_binary(path: Path) -> BinaryIO:
+@contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading; one of a store is read in pieces as they are asked for."""
-    with _told(path):
-        _require(path)
-        return cast(BinaryIO, path.open("rb"))
+    _require(path)
+    with told(path), path.open("rb") as file:
+        yield cast(BinaryIO, file)
 
 
 def read_bytes(path: Path) -> bytes:
     """Read a whole file."""
-    with _told(path):
-        _require(path)
-        return path.read_bytes()
+    with open_binary(path) as file:
+        return file.read()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -144,19 +148,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, if it is there."""
-    with _told(path):
+    with told(path):
         if not is_remote(path) or path.exists():
             path.unlink(missing_ok=True)
 
 
 def move(path: Path, target: Path) -> None:
     """Have a file that lies here take the name `target`, which may be in a store."""
-    with _told(target):
-        if not is_remote(target):
-            path.replace(target)
-            return
+    if is_remote(target):
         _upload(path, target)
         path.unlink()
+    else:
+        path.replace(target)
 
 
 @contextmanager
@@ -167,11 +170,10 @@ def replaced(path: str | Path) -> Iterator[Path]:
     """
     target = locate(path)
     if is_remote(target):
-        with tempfile.TemporaryDirectory() as folder:
-            aside = Path(folder) / target.name
+        with scratch_in(target.parent) as scratch:
+            aside = scratch / target.name
             yield aside
-            with _told(target):
-                _upload(aside, target)
+            _upload(aside, target)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}{target.suffix}")
@@ -186,15 +188,16 @@ def replaced(path: str | Path) -> Iterator[Path]:
 def scratch_in(folder: Path) -> Iterator[Path]:
     """Yield an empty folder here, whose files can be moved into a folder; it is removed at the end.
 
-    Unless that is one of a store, it lies in it; what a killed process has left there is removed.
+    It lies in that folder, where the next one clears away what a killed process has left; that of a
+    store lies among the temporary files of this machine.
     """
     if is_remote(folder):
-        with tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as name:
             yield Path(name)
         return
     scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    scratch.mkdir(parents=True, exist_ok=True)
     try:
         yield scratch
     finally:
@@ -210,36 +213,62 @@ def fetched(*paths: Path) -> Iterator[Path]:
     if not is_remote(paths[0]):
         yield paths[0]
         return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as name:
         for path in paths:
-            with open_binary(path) as source, (folder / path.name).open("wb") as copy:
-                shutil.copyfileobj(source, copy, _PIECE_BYTES)
-        yield folder / paths[0].name
+            _require(path)
+            with told(path):
+                _copy(str(path), f"{name}/{path.name}")
+        yield Path(name) / paths[0].name
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Around what asks a store: what TensorFlow says of it is a StoreError.
+
+    What went wrong with a file here is raised as it is.
+    """
+    try:
+        yield
+    except (LcsegError, OSError) as error:
+        if isinstance(error, FileNotFoundError) and error.errno is None:
+            raise _missing(path) from error
+        raise
+    except Exception as error:
+        is_foreign = type(error).__module__.startswith("tensorflow")
+        if not is_remote(path) or not (is_foreign or isinstance(error, RuntimeError)):
+            raise
+        kind = type(error).__name__.removesuffix("Error")
+        raise StoreError(
+            path, f"the store refuses: {kind}: {error}", "are address and credentials right?"
+        ) from error
+
+
+def _require_answer(path: Path, asked_s: float) -> None:
+    """Refuse to believe that nothing is there if it took long to hear so."""
+    if is_remote(path) and time.monotonic() - asked_s > _AT_ONCE_S:
+        raise StoreError(path, "the store does not answer", "is its address right?")
 
 
 def _upload(path: Path, target: Path) -> None:
-    with path.open("rb") as source, target.open("wb") as copy:
-        shutil.copyfileobj(source, copy, _PIECE_BYTES)
+    """Put a file into a store, over the one that is there; on an error that one stays."""
+    with told(target):
+        _copy(str(path), str(target))
+    if size_of(target) != path.stat().st_size:
+        raise StoreError(target, "is not what was put there", "try again")
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy within TensorFlow: a writer that Python closes on an error would put half an object."""
+    import tensorflow as tf
+
+    tf.io.gfile.copy(source, target, overwrite=True)
 
 
 def _require(path: Path) -> None:
     """Refuse a file that is not there: Azure's would read as empty."""
-    if is_remote(path) and not path.exists():
-        raise FileNotFoundError(path)
+    if is_remote(path) and not exists(path):
+        raise _missing(path)
 
 
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Around what asks a store: TensorFlow's errors are told in one line."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
-    except Exception as error:
-        if not is_remote(path) or isinstance(error, LcsegError):
-            raise
-        kind = type(error).__name__.removesuffix("Error")
-        raise LcsegError(
-            path, f"the store refuses: {kind}: {error}", "are address and credentials right?"
-        ) from error
+def _missing(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import keras
 from lcseg.classes import ClassScheme
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
-from lcseg.files import absence, exists, fetched, list_files, locate, remove, replaced
+from lcseg.files import exists, fetched, list_files, locate, move, remove, scratch_in
 
 FILE = "bundle.json"
 FORMAT = "lcseg-bundle"
@@ -73,11 +72,12 @@ def save_bundle(folder: str | Path, model: keras.Model, info: BundleInfo) -> Bun
     place last: at every moment the folder holds one whole bundle, the old or the new.
     """
     folder = locate(folder)
-    content = _serialize(model)
-    digest = hashlib.sha256(content).hexdigest()
-    model_file = f"model-{digest[:12]}.keras"
-    with replaced(folder / model_file) as aside:
-        aside.write_bytes(content)
+    with scratch_in(folder) as scratch:
+        aside = scratch / "model.keras"
+        model.save(aside)
+        digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+        model_file = f"model-{digest[:12]}.keras"
+        move(aside, folder / model_file)
     info = dataclasses.replace(info, model_file=model_file, model_sha256=digest)
     write_document(folder / FILE, info)
     for old in list_files(folder, "model-*.keras"):
@@ -86,23 +86,13 @@ def save_bundle(folder: str | Path, model: keras.Model, info: BundleInfo) -> Bun
     return info
 
 
-def _serialize(model: keras.Model) -> bytes:
-    """The content of a Keras file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return path.read_bytes()
-
-
 def read_info(folder: str | Path) -> BundleInfo:
     """Read what a bundle says of itself, without loading the model."""
     path = locate(folder) / FILE
     if not exists(path):
         within = locate(folder) / "bundle"
         there = str(within) if exists(within / FILE) else "the bundle folder of a training run"
-        raise LcsegError(
-            folder, f"is not a bundle: it has no {FILE}", f"give {there}{absence(path)}"
-        )
+        raise LcsegError(folder, f"is not a bundle: it has no {FILE}", f"give {there}")
     heading = read_document(path, _Heading)
     major = heading.format_version.split(".")[0]
     if heading.format != FORMAT or major != VERSION.split(".", maxsplit=1)[0]:

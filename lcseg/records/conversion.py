@@ -20,7 +20,7 @@ import numpy as np
 
 from lcseg import __version__
 from lcseg.documents import read_document, write_document
-from lcseg.errors import LcsegError
+from lcseg.errors import LcsegError, StoreError
 from lcseg.files import list_files, locate, move, remove, size_of
 from lcseg.progress import Progress
 from lcseg.raster.pairing import SPLITS
@@ -55,7 +55,7 @@ def convert(config: ConvertConfig) -> Manifest:
     that was interrupted goes on with the same call: parts that are done are not done again.
     """
     plan = make_plan(config)
-    with open_workspace(locate(config.out)) as space:
+    with open_workspace(locate(config.out), manifests.FILE) as space:
         outcomes = _finish_parts(plan, space)
         manifest = _describe(plan, outcomes)
         report = _report(plan, outcomes, space.folder)
@@ -110,6 +110,8 @@ def _find_outcome(space: Workspace, part: Part) -> PartOutcome | None:
     """What an earlier start has noted of a part, if the part and its shards are as they were."""
     try:
         outcome = read_document(_note_path(space, part.number), PartOutcome)
+    except StoreError:
+        raise
     except LcsegError:
         # Not there, or half written when the power went: the part is done again.
         return None

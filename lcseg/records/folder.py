@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcseg.errors import LcsegError
-from lcseg.files import is_remote, list_files, remove, write_bytes
+from lcseg.files import exists, is_remote, list_files, remove, write_bytes
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,12 @@ class Workspace:
 
 
 @contextmanager
-def open_workspace(out: Path) -> Iterator[Workspace]:
+def open_workspace(out: Path, last: str = "") -> Iterator[Workspace]:
     """Yield a workspace whose folder takes the name `out` at the end.
+
+    Args:
+        out: what is to appear.
+        last: the file that is written last, by which a folder in a store is known to be whole.
 
     If the work ends early, the workspace is kept if anything was noted as progress, and found
     again by the next start; else it is removed.
@@ -50,7 +54,7 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
         LcsegError: `out` exists, or another process is writing it.
     """
     if is_remote(out):
-        with _open_in_store(out) as space:
+        with _open_in_store(out, last) as space:
             yield space
         return
     if not out.name:
@@ -87,24 +91,30 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
 
 
 @contextmanager
-def _open_in_store(out: Path) -> Iterator[Workspace]:
+def _open_in_store(out: Path, last: str) -> Iterator[Workspace]:
     """The same where nothing can be renamed or held: a mark says that the work has not ended."""
-    progress = out.with_name(f".{out.name}.progress")
-    mark = progress / "begun"
-    if list_files(out) and not list_files(progress):
+    mark, progress = (out.with_name(f".{out.name}.{what}") for what in ("begun", "progress"))
+    is_whole = bool(last) and exists(out / last)
+    if is_whole:
+        # The one who wrote it may have been killed before it had cleared up.
+        _clear(mark, progress)
+    if is_whole or (list_files(out) and not exists(mark)):
         raise LcsegError(out, "exists already", "name another --out, or remove it first")
     write_bytes(mark, b"begun\n")
     try:
         with tempfile.TemporaryDirectory(prefix="lcseg-") as stage:
             yield Workspace(out, progress, Path(stage))
-        # The notes go last: with them alone, the next start finds that all is done.
-        for note in (mark, *list_files(progress)):
-            remove(note)
+        _clear(mark, progress)
     finally:
-        # The mark alone: nothing was done that the next start could use.
-        if list_files(progress) == [mark]:
+        # Nothing was done that the next start could use.
+        if exists(mark) and not list_files(progress):
             for path in (*list_files(out), mark):
                 remove(path)
+
+
+def _clear(mark: Path, progress: Path) -> None:
+    for path in (mark, *list_files(progress)):
+        remove(path)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tabulate import tabulate
 from lcseg.classes import ClassScheme
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
-from lcseg.files import absence, exists, locate
+from lcseg.files import exists, locate
 from lcseg.records.spec import RecordSpec
 
 FILE = "dataset.json"
@@ -161,7 +161,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         raise LcsegError(
             folder,
             f"is not a data set: it has no {FILE}",
-            f"make one with lcseg convert{absence(path)}",
+            "make one with lcseg convert",
         )
     heading = read_document(path, _Heading)
     if heading.format != FORMAT:

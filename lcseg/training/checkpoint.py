@@ -59,7 +59,8 @@ class CheckpointKeeper:
         It is gathered aside, and its index, without which it is none, takes its name last.
         """
         numbers = self._list_numbers()
-        name = f"ckpt-{numbers[0] + 1 if numbers else 1}"
+        kept = [max(numbers, default=0) + 1, *numbers[: KEEP - 1]]
+        name = f"ckpt-{kept[0]}"
         try:
             with scratch_in(self._folder) as aside:
                 self._checkpoint.write(str(aside / name))
@@ -69,8 +70,9 @@ class CheckpointKeeper:
             text = getattr(error, "message", None) or error.strerror or str(error)
             text = _OPERATION.sub("", text).rpartition("; ")[2]
             raise LcsegError(self._folder, f"no checkpoint can be written: {text}") from error
-        for number in numbers[KEEP - 1 :]:
-            for path in reversed(self._list_files(number)):
+        # From the last to the first: an index goes before its data.
+        for path in reversed(list_files(self._folder, "ckpt-*.*")):
+            if not path.name.startswith(tuple(f"ckpt-{n}." for n in kept)):
                 remove(path)
 
     def restore(self) -> None:

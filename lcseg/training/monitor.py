@@ -18,6 +18,7 @@ from PIL import Image
 
 from lcseg.classes import ClassScheme
 from lcseg.evaluation.confusion import Confusion
+from lcseg.files import told
 from lcseg.pictures import draw_confusion, draw_panels, figure_png
 
 
@@ -25,7 +26,7 @@ class Monitor:
     """Writes the event files of a run: `train` and `validation`."""
 
     def __init__(self, folder: Path, scheme: ClassScheme) -> None:
-        self._scheme = scheme
+        self._folder, self._scheme = folder, scheme
         self._train = tf.summary.create_file_writer(str(folder / "train"))
         self._validation = tf.summary.create_file_writer(str(folder / "validation"))
 
@@ -60,8 +61,9 @@ class Monitor:
         self.flush()
 
     def flush(self) -> None:
-        self._train.flush()
-        self._validation.flush()
+        with told(self._folder):
+            self._train.flush()
+            self._validation.flush()
 
 
 class WorkerMonitor:
@@ -85,7 +87,8 @@ class WorkerMonitor:
 
     def flush(self) -> None:
         if self._writer is not None:
-            self._writer.flush()
+            with told(self._folder):
+                self._writer.flush()
 
 
 def _resident_bytes() -> int:

@@ -183,10 +183,10 @@ class Trainer:
                 progress.advance(steps, note)
                 self._heed(stop)
         with self._team.council.together():
-            self._monitor.flush()
             if self._recorder:
-                self._recorder.flush()
                 self._recorder.finish()
+                self._recorder.flush()
+            self._monitor.flush()
 
     def _heed(self, stop: StopRequest) -> None:
         """If a signal came to any worker, have all save the same step and end."""

@@ -51,9 +51,10 @@ def test_files_of_a_folder_are_listed_by_pattern(place):
 
 def test_missing_file_is_an_error_and_not_empty(place):
     path = locate(place) / "none"
-    for read in (read_bytes, open_binary):
-        with pytest.raises(FileNotFoundError, match=f"{place}/none"):
-            read(path)
+    with pytest.raises(FileNotFoundError, match=f"{place}/none"):
+        read_bytes(path)
+    with pytest.raises(FileNotFoundError, match=f"{place}/none"), fetched(path):
+        pass
 
 
 def test_piece_of_a_file_is_read_without_the_rest(place):
@@ -80,6 +81,14 @@ def test_block_that_fails_leaves_what_was_there(place):
     with pytest.raises(ValueError, match="half"), replaced(path) as aside:
         aside.write_bytes(b"ne")
         raise ValueError("half")
+    assert read_bytes(path) == b"old"
+
+
+def test_upload_that_fails_leaves_what_was_there(place):
+    path = locate(place) / "a"
+    write_bytes(path, b"old")
+    with pytest.raises((LcsegError, OSError)), replaced(path) as aside:
+        assert not aside.exists()
     assert read_bytes(path) == b"old"
 
 

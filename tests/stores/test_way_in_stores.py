@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,12 @@ from runs import saved_number, weights_of
 
 pytest.importorskip("tensorflow_io", reason="needs lcseg[io]")
 
-from lcseg.files import exists, list_files, locate, read_bytes
+from lcseg.errors import LcsegError, StoreError
+from lcseg.files import exists, list_files, locate, read_bytes, write_bytes
+from lcseg.records import conversion
+from lcseg.records.config import ConvertConfig
+from lcseg.records.conversion import convert
+from lcseg.records.manifest import read_manifest
 from lcseg.synthetic import Landscape, make_landscape
 
 TRAIN = [
@@ -115,6 +121,36 @@ def test_conversion_that_is_killed_goes_on_and_is_no_data_set_before(
     assert {name: found[name] for name in found if name in expected} == expected
     assert set(found) - set(expected) == {"dataset.json", "conversion.html", "conversion.json"}
     assert list_files(notes) == []
+
+
+def test_conversion_that_fails_before_anything_is_noted_leaves_nothing(monkeypatch, scenes, place):
+    config = ConvertConfig(
+        classes="chesapeake-4",
+        out=f"{place}/data",
+        images=f"{scenes}/*_image.tif",
+        labels=f"{scenes}/*_label.tif",
+        chip_px=64,
+        workers=1,
+        quiet=True,
+    )
+
+    def fail(path, outcome):
+        assert list_files(locate(place) / "data")
+        raise StoreError(path, "the store refuses")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError):
+        patch.setattr(conversion, "write_document", fail)
+        convert(config)
+    assert list_files(locate(place) / "data") == []
+    manifest = convert(config)
+    # Killed before it had cleared up.
+    write_bytes(locate(place) / ".data.begun", b"begun\n")
+    write_bytes(locate(place) / ".data.progress" / "part-00000.json", b"{}")
+    with pytest.raises(LcsegError, match="exists already"):
+        convert(replace(config, seed=1))
+    assert read_manifest(f"{place}/data") == manifest
+    assert list_files(locate(place) / "data", "*.tfrecord")
+    assert [path.name for path in list_files(locate(place), ".*")] == []
 
 
 @pytest.mark.slow

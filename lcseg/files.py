@@ -34,6 +34,7 @@ SCRATCH = ".scratch"
 """Where files are made before they take their names."""
 
 _TEMPORARY = "lcseg-"
+_PIECE_BYTES = 1 << 24
 _NOT_FOUND = "NotFoundError"
 
 _AT_ONCE_S = 15
@@ -215,9 +216,8 @@ def fetched(*paths: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as name:
         for path in paths:
-            _require(path)
-            with told(path):
-                _copy(str(path), f"{name}/{path.name}")
+            with open_binary(path) as source, (Path(name) / path.name).open("wb") as copy:
+                shutil.copyfileobj(source, copy, _PIECE_BYTES)
         yield Path(name) / paths[0].name
 
 
@@ -251,17 +251,21 @@ def _require_answer(path: Path, asked_s: float) -> None:
 
 def _upload(path: Path, target: Path) -> None:
     """Put a file into a store, over the one that is there; on an error that one stays."""
-    with told(target):
-        _copy(str(path), str(target))
-    if size_of(target) != path.stat().st_size:
-        raise StoreError(target, "is not what was put there", "try again")
-
-
-def _copy(source: str, target: str) -> None:
-    """Copy within TensorFlow: a writer that Python closes on an error would put half an object."""
     import tensorflow as tf
 
-    tf.io.gfile.copy(source, target, overwrite=True)
+    # S3 has a file when its writer is closed, Azure has half of it before.
+    is_put_whole = str(target).startswith("s3://")
+    aside = target if is_put_whole else target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    with told(target), path.open("rb") as source:
+        # Closed by hand: not where something went wrong.
+        copy = tf.io.gfile.GFile(str(aside), "wb")
+        shutil.copyfileobj(source, copy, _PIECE_BYTES)
+        copy.close()
+    if size_of(aside) != path.stat().st_size:
+        raise StoreError(target, "is not what was put there", "try again")
+    if not is_put_whole:
+        with told(target):
+            tf.io.gfile.rename(str(aside), str(target), overwrite=True)
 
 
 def _require(path: Path) -> None:

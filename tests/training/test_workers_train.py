@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 import tensorflow as tf
 from processes import free_addresses, team_of, workers
+from runs import checkpoint_of, saved_number
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lcseg.errors import InterruptedRunError, LcsegError
@@ -117,7 +118,7 @@ def folder_of(config):
 
 def state_of(config):
     """The bytes of everything in the newest checkpoint, but how often one was saved."""
-    reader = tf.train.load_checkpoint(str(folder_of(config).checkpoints))
+    reader = tf.train.load_checkpoint(str(checkpoint_of(config.run, saved_number(config.run))))
     names = reader.get_variable_to_shape_map()
     left_out = ("_CHECKPOINTABLE", "save_counter")
     return {n: reader.get_tensor(n).tobytes() for n in names if not n.startswith(left_out)}

@@ -52,6 +52,7 @@ class CheckpointKeeper:
     ) -> None:
         self._folder = folder
         self._checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, state=state)
+        self._damaged: set[int] = set()
 
     def save(self) -> None:
         """Save; the checkpoint before stays until this one is whole.
@@ -59,7 +60,8 @@ class CheckpointKeeper:
         It is gathered aside, and its index, without which it is none, takes its name last.
         """
         numbers = self._list_numbers()
-        kept = [max(numbers, default=0) + 1, *numbers[: KEEP - 1]]
+        readable = [number for number in numbers if number not in self._damaged]
+        kept = [max(numbers, default=0) + 1, *readable[: KEEP - 1]]
         name = f"ckpt-{kept[0]}"
         try:
             with scratch_in(self._folder) as aside:
@@ -86,6 +88,7 @@ class CheckpointKeeper:
                     self._checkpoint.read(here).assert_existing_objects_matched()
             # A file that is cut off is an IndexError.
             except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
+                self._damaged.add(number)
                 _LOG.warning("%s cannot be read, trying the one before: %s", prefix, error)
             else:
                 return

@@ -78,6 +78,9 @@ def test_damaged_newest_is_said_and_the_one_before_is_used(tmp_path, caplog, lef
     assert int(again.state.step) == 1
     assert int(again.optimizer.inner_optimizer.iterations) == 1
     assert "ckpt-2 cannot be read, trying the one before" in caplog.text
+    # The one that was used is kept, not the damaged one.
+    again.save_steps(1)
+    assert sorted(p.name for p in tmp_path.glob("*.index")) == ["ckpt-1.index", "ckpt-3.index"]
 
 
 def test_none_that_can_be_read_is_one_line(tmp_path):

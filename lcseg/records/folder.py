@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcseg.errors import LcsegError
-from lcseg.files import exists, is_remote, list_files, remove, write_bytes
+from lcseg.files import exists, is_remote, list_files, remove, scratch_in, write_bytes
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,8 @@ def _open_in_store(out: Path, last: str) -> Iterator[Workspace]:
         raise LcsegError(out, "exists already", "name another --out, or remove it first")
     write_bytes(mark, b"begun\n")
     try:
-        with tempfile.TemporaryDirectory(prefix="lcseg-") as stage:
-            yield Workspace(out, progress, Path(stage))
+        with scratch_in(out) as stage:
+            yield Workspace(out, progress, stage)
         _clear(mark, progress)
     finally:
         # Nothing was done that the next start could use.

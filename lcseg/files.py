@@ -149,7 +149,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, if it is there."""
-    with told(path):
+    with _unless_gone(path), told(path):
         if not is_remote(path) or path.exists():
             path.unlink(missing_ok=True)
 
@@ -261,11 +261,31 @@ def _upload(path: Path, target: Path) -> None:
         copy = tf.io.gfile.GFile(str(aside), "wb")
         shutil.copyfileobj(source, copy, _PIECE_BYTES)
         copy.close()
-    if size_of(aside) != path.stat().st_size:
-        raise StoreError(target, "is not what was put there", "try again")
+    size = path.stat().st_size
+    _require_size(aside, size)
     if not is_put_whole:
-        with told(target):
+        with _unless_gone(aside), told(target):
             tf.io.gfile.rename(str(aside), str(target), overwrite=True)
+        _require_size(target, size)
+
+
+@contextmanager
+def _unless_gone(path: Path) -> Iterator[None]:
+    """Around what takes a file of a store away: no error counts if the file is gone.
+
+    A request that a signal or the network cuts off is sent again, and finds nothing to take away.
+    """
+    try:
+        yield
+    except StoreError:
+        if exists(path):
+            raise
+
+
+def _require_size(path: Path, size: int) -> None:
+    """Refuse a file of a store that is not as long as what was put there."""
+    if size_of(path) != size:
+        raise StoreError(path, "is not what was put there", "try again")
 
 
 def _require(path: Path) -> None:

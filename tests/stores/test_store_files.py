@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("tensorflow_io", reason="needs lcseg[io]")
 
-from lcseg.errors import LcsegError
+from lcseg.errors import LcsegError, StoreError
 from lcseg.files import (
     exists,
     fetched,
@@ -102,6 +102,35 @@ def test_upload_that_fails_midway_leaves_what_was_there(monkeypatch, tmp_path, p
     gc.collect()
     assert read_bytes(path) == b"old"
     assert (tmp_path / "new").exists()
+
+
+def test_file_is_renamed_though_the_answer_is_lost(monkeypatch, place):
+    import tensorflow as tf
+
+    path, rename = locate(place) / "a", tf.io.gfile.rename
+
+    def lose_answer(*arguments, **options):
+        rename(*arguments, **options)
+        raise tf.errors.NotFoundError(None, None, "Failed to get delete after copy")
+
+    monkeypatch.setattr(tf.io.gfile, "rename", lose_answer)
+    write_bytes(path, b"content")
+    assert read_bytes(path) == b"content"
+    assert list_files(locate(place)) == [path]
+
+
+def test_file_that_is_not_renamed_is_an_error(monkeypatch, store, place):
+    import tensorflow as tf
+
+    if store.startswith("s3"):
+        pytest.skip("S3 has a file under its name at once")
+
+    def refuse(*_, **__):
+        raise tf.errors.PermissionDeniedError(None, None, "no")
+
+    monkeypatch.setattr(tf.io.gfile, "rename", refuse)
+    with pytest.raises(StoreError, match="the store refuses: PermissionDenied"):
+        write_bytes(locate(place) / "a", b"content")
 
 
 def test_store_that_is_not_there_is_one_line(store):

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,14 @@ from lcseg import __version__
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError, StoreError
 from lcseg.files import list_files, locate, move, remove, size_of
+from lcseg.processes import run_parts
 from lcseg.progress import Progress
 from lcseg.raster.pairing import SPLITS
 from lcseg.records import manifest as manifests
 from lcseg.records.config import ConvertConfig
 from lcseg.records.folder import Workspace, open_workspace
 from lcseg.records.manifest import BandStatistics, Manifest, SourceInfo, SplitSummary
-from lcseg.records.parts import Part, PartOutcome
+from lcseg.records.parts import Part, PartOutcome, convert_part
 from lcseg.records.plan import Plan, make_plan
 from lcseg.records.report import (
     ConversionReport,
@@ -40,7 +42,6 @@ from lcseg.records.selection import KEPT
 from lcseg.records.shards import settle_shard
 from lcseg.records.statistics import Moments
 from lcseg.records.survey import Scene, common_pixel_m
-from lcseg.records.workers import run_parts
 
 _BEHIND = 16
 """Parts that may wait to be kept, each of which takes the room of its shards."""
@@ -141,7 +142,9 @@ def _collect(plan: Plan, parts: Sequence[Part], space: Workspace | None) -> dict
         Progress(name, total, "chips", config.quiet, before) as progress,
         _keeping(space) as keep,
     ):
-        for part, outcome in run_parts(parts, folder, config.workers, config.scheduler):
+        for part, outcome in run_parts(
+            parts, partial(convert_part, folder=folder), config.workers, config.scheduler
+        ):
             keep(part, outcome)
             outcomes[part.number] = outcome
             progress.advance(part.chips)

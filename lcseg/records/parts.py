@@ -45,6 +45,11 @@ class Part:
         return hashlib.sha256(format_document(self).encode()).hexdigest()
 
     @property
+    def source(self) -> str:
+        """The first image that it reads."""
+        return self.pieces[0].image
+
+    @property
     def chips(self) -> int:
         return sum(len(piece.windows) for piece in self.pieces)
 

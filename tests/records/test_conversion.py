@@ -741,7 +741,7 @@ def test_shard_that_no_worker_has_left_is_an_error_and_no_data_set(long, monkeyp
     def lose(todo: list[Part], *rest: object) -> Iterator[tuple[Part, PartOutcome]]:
         for part, outcome in run_parts(todo, *rest):
             if part.number == 2:
-                Path(str(rest[0]), outcome.shards[0].file).unlink()
+                Path(rest[0].keywords["folder"], outcome.shards[0].file).unlink()
             yield part, outcome
 
     monkeypatch.setattr(conversion, "run_parts", lose)

@@ -1,10 +1,11 @@
-"""Many processes that convert parts: the same bytes, and one line where they fail."""
+"""Many processes that do parts of some work: the same bytes, and one line where they fail."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import distributed
@@ -13,10 +14,11 @@ import pytest
 from conftest import write_raster
 
 from lcseg.errors import LcsegError, UnknownCodesError
+from lcseg.processes import run_parts
 from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert
+from lcseg.records.parts import convert_part
 from lcseg.records.plan import make_plan
-from lcseg.records.workers import run_parts
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,8 @@ def cluster() -> Iterator[distributed.LocalCluster]:
 def test_parts_come_back_as_they_are_done(config, tmp_path):
     parts = make_plan(config).parts
     assert len(parts) > 3
-    outcomes = {part.number: outcome for part, outcome in run_parts(parts, str(tmp_path), 1, "")}
+    work = partial(convert_part, folder=str(tmp_path))
+    outcomes = {part.number: outcome for part, outcome in run_parts(parts, work, 1)}
     assert list(outcomes) == [part.number for part in parts]
     written = {shard.file for outcome in outcomes.values() for shard in outcome.shards}
     assert {path.name for path in tmp_path.iterdir()} == written
@@ -100,12 +103,12 @@ def test_error_of_a_worker_is_that_of_its_part(config, tmp_path):
 
 
 def test_nothing_to_do_needs_no_worker():
-    assert list(run_parts([], None, 2, "tcp://127.0.0.1:1")) == []
+    assert list(run_parts([], convert_part, 2, "tcp://127.0.0.1:1")) == []
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:port"])
 def test_scheduler_that_does_not_answer_is_one_line(config, tmp_path, address, monkeypatch):
-    monkeypatch.setattr("lcseg.records.workers._CONNECT_S", 1)
+    monkeypatch.setattr("lcseg.processes._CONNECT_S", 1)
     with pytest.raises(LcsegError) as error:
         convert(replace(config, out=str(tmp_path / "data"), scheduler=address))
     assert str(error.value) == (

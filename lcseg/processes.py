@@ -1,6 +1,6 @@
-"""Many processes that convert parts.
+"""Many processes that do the parts of some work.
 
-for part, outcome in run_parts(parts, "data", workers=4, scheduler=""): …
+for part, outcome in run_parts(parts, partial(convert_part, folder="data"), workers=4): …
 
 One worker works in this process; more are local processes of Dask, or those of a cluster.
 """
@@ -11,8 +11,9 @@ import logging
 import signal
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
 
 import dask.config
 import distributed
@@ -21,7 +22,6 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from lcseg.errors import LcsegError
-from lcseg.records.parts import Part, PartOutcome, convert_part
 
 _AHEAD = 2
 """Parts that are given out for each worker: it shall not wait for the next one."""
@@ -38,15 +38,30 @@ _SETTINGS = {
 """Of local workers, other than Dask's own."""
 
 
+class Named(Protocol):
+    """A part of some work."""
+
+    @property
+    def source(self) -> str:
+        """The file that it is about, for errors."""
+
+
+Part = TypeVar("Part", bound=Named)
+Outcome = TypeVar("Outcome")
+
+
 def run_parts(
-    parts: Sequence[Part], folder: str | None, workers: int, scheduler: str
-) -> Iterator[tuple[Part, PartOutcome]]:
-    """Convert parts; they come back in the order in which they are done.
+    parts: Sequence[Part],
+    work: Callable[[Part], Outcome],
+    workers: int,
+    scheduler: str = "",
+) -> Iterator[tuple[Part, Outcome]]:
+    """Do parts of some work; they come back in the order in which they are done.
 
     Args:
         parts: what to do.
-        folder: where the shards go, an absolute path that all workers reach; None: nothing is
-            written.
+        work: does one part. All processes must be able to import it, and reach the files that it
+            reads and writes at the same paths.
         workers: how many local processes; 0: one for each core.
         scheduler: address of a Dask cluster, which is then used instead.
     """
@@ -55,7 +70,7 @@ def run_parts(
     workers = min(workers or CPU_COUNT, len(parts))
     if workers <= 1 and not scheduler:
         for part in parts:
-            yield part, convert_part(part, folder)
+            yield part, work(part)
         return
     with _connect(workers, scheduler) as client:
         waiting = deque(parts)
@@ -66,7 +81,7 @@ def run_parts(
         def give_out() -> None:
             while waiting and len(part_of) < room:
                 part = waiting.popleft()
-                future = client.submit(convert_part, part, folder, pure=False, retries=0)
+                future = client.submit(work, part, pure=False, retries=0)
                 part_of[future.key] = part
                 running.add(future)
 
@@ -78,7 +93,7 @@ def run_parts(
             give_out()
 
 
-def _take(future: distributed.Future, part: Part, scheduler: str) -> PartOutcome:
+def _take(future: distributed.Future, part: Named, scheduler: str) -> Any:
     try:
         return future.result()
     except ImportError as error:
@@ -89,8 +104,8 @@ def _take(future: distributed.Future, part: Part, scheduler: str) -> PartOutcome
         ) from error
     except KilledWorker as error:
         raise LcsegError(
-            part.pieces[0].image,
-            "the workers that were to convert it died",
+            part.source,
+            "the workers that were to read it died",
             "is there enough memory? use fewer --workers",
         ) from error
     except (CancelledError, FutureCancelledError) as error:
@@ -152,5 +167,5 @@ def _start_local(workers: int) -> distributed.LocalCluster:
         raise LcsegError(
             f"--workers={workers}",
             "the worker processes cannot start",
-            'a script must call convert under if __name__ == "__main__", or with one worker',
+            'a script must call lcseg under if __name__ == "__main__", or with one worker',
         ) from error

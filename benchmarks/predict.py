@@ -14,8 +14,9 @@ start_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 from lcseg.classes import load_scheme  # noqa: E402
-from lcseg.model.bundle import FORMAT, VERSION, BundleInfo, load_bundle, save_bundle  # noqa: E402
+from lcseg.model.bundle import load_bundle, save_bundle  # noqa: E402
 from lcseg.model.config import UNetConfig  # noqa: E402
+from lcseg.model.info import FORMAT, VERSION, BundleInfo  # noqa: E402
 from lcseg.model.receptive import measure_halo  # noqa: E402
 from lcseg.model.unet import ModelInput, build_unet  # noqa: E402
 from lcseg.prediction.blocks import plan_blocks, read_padded  # noqa: E402

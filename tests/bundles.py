@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from lcseg.classes import load_scheme
-from lcseg.model.bundle import FORMAT, VERSION, BundleInfo, save_bundle
+from lcseg.model.bundle import save_bundle
 from lcseg.model.config import UNetConfig
+from lcseg.model.info import FORMAT, VERSION, BundleInfo
 from lcseg.model.receptive import measure_halo
 from lcseg.model.unet import ModelInput, build_unet
 

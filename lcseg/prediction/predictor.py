@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from lcseg.errors import LcsegError
-from lcseg.model.bundle import Bundle, BundleInfo
+from lcseg.model.bundle import Bundle
+from lcseg.model.info import BundleInfo
 from lcseg.raster.grid import pixel_sizes_agree
 from lcseg.raster.source import ImageSource, bands_agree
 

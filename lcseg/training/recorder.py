@@ -17,8 +17,8 @@ import keras
 from lcseg import __version__
 from lcseg.evaluation.assessment import PANEL_CHIPS, choose_chips, draw_predictions
 from lcseg.evaluation.confusion import Confusion, Scores
-from lcseg.model import bundle as bundles
-from lcseg.model.bundle import BundleInfo, save_bundle
+from lcseg.model.bundle import save_bundle
+from lcseg.model.info import FORMAT, VERSION, BundleInfo
 from lcseg.model.receptive import measure_halo
 from lcseg.pipeline.store import ChipStore
 from lcseg.records.manifest import Manifest
@@ -90,8 +90,8 @@ class Recorder:
         """Save the model as the run's bundle."""
         config, manifest = self._config, self._manifest
         info = BundleInfo(
-            format=bundles.FORMAT,
-            format_version=bundles.VERSION,
+            format=FORMAT,
+            format_version=VERSION,
             created_by=f"lcseg {__version__}",
             model_file="",
             model_sha256="",

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lcseg.errors import LcsegError
-from lcseg.model.bundle import load_bundle, read_info, save_bundle
+from lcseg.model.bundle import load_bundle, save_bundle
+from lcseg.model.info import read_info
 
 
 @pytest.fixture

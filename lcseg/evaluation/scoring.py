@@ -8,23 +8,21 @@ confusion = score_map("map.tif", "lc.tif", scheme)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from lcseg.classes import IGNORE, ClassScheme
-from lcseg.errors import LcsegError, UnknownCodesError
+from lcseg.errors import LcsegError
 from lcseg.evaluation.confusion import Confusion
 from lcseg.model.losses import LOSSES, Loss
 from lcseg.pipeline.dataset import evaluation_batches
 from lcseg.pipeline.store import ChipStore
 from lcseg.progress import Progress
-from lcseg.raster.cog import read_class_names
-from lcseg.raster.grid import Window, cover
-from lcseg.raster.label import LabelSource, open_label
-from lcseg.raster.source import grid_of, open_raster
+from lcseg.raster.class_map import open_class_map
+from lcseg.raster.grid import cover
+from lcseg.raster.label import open_label
 
 _BLOCK_PX = 1024
 
@@ -95,20 +93,17 @@ def score_map(
     A map that lcseg wrote holds class indices, as its class names tell. Any other one holds the
     codes of the scheme; an ignored code is no class, so in a map it is an error.
     """
-    with open_raster(map_path) as dataset:
-        grid = grid_of(dataset)
     confusion = Confusion.empty(scheme.n_classes)
-    map_scheme = _scheme_of_map(map_path, scheme)
-    map_band = 0 if map_scheme.has_color_codes else 1
-    windows = list(cover(grid.height, grid.width, _BLOCK_PX))
-    with (
-        open_label(map_path, grid, map_scheme, map_band, allow_ungeoreferenced) as mapped,
-        open_label(label_path, grid, scheme, label_band, allow_ungeoreferenced) as label,
-        Progress("evaluate", len(windows), "blocks", quiet) as progress,
-    ):
-        for window in windows:
-            confusion = confusion.add(label.read(window), _read_map(mapped, window))
-            progress.advance()
+    with open_class_map(map_path, scheme, allow_ungeoreferenced) as mapped:
+        grid = mapped.grid
+        windows = list(cover(grid.height, grid.width, _BLOCK_PX))
+        with (
+            open_label(label_path, grid, scheme, label_band, allow_ungeoreferenced) as label,
+            Progress("evaluate", len(windows), "blocks", quiet) as progress,
+        ):
+            for window in windows:
+                confusion = confusion.add(label.read(window), mapped.read(window))
+                progress.advance()
     if not confusion.counts.any():
         raise LcsegError(label_path, "has no labelled pixel where the map has a class")
     return confusion
@@ -126,25 +121,3 @@ def _count(labels: tf.Tensor, prediction: tf.Tensor, n_classes: int) -> tf.Tenso
         dtype=tf.int64,
     )
     return tf.reshape(counts[:-1], [n_classes, n_classes])
-
-
-def _read_map(mapped: LabelSource, window: Window) -> np.ndarray:
-    try:
-        return mapped.read(window)
-    except UnknownCodesError as error:
-        fix = "declare what is no data as nodata; class indices are known by class names alone"
-        raise UnknownCodesError(error.where, error.problem, fix) from error
-
-
-def _scheme_of_map(path: str, scheme: ClassScheme) -> ClassScheme:
-    names = read_class_names(path)
-    if not names:
-        return replace(scheme, ignore=())
-    if names != scheme.names:
-        raise LcsegError(
-            path,
-            f"has the classes {', '.join(names)}, --classes has {', '.join(scheme.names)}",
-            "give the scheme that the model was trained with",
-        )
-    classes = tuple(replace(land, codes=(i,)) for i, land in enumerate(scheme.classes))
-    return replace(scheme, classes=classes, ignore=(IGNORE,))

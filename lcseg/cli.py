@@ -49,6 +49,7 @@ VERBS = {
     "scaling": ("scaling", "measure how training scales, and project it"),
     "evaluate": ("evaluate", "say how good a model or a map is"),
     "predict": ("predict", "map a raster with a trained model"),
+    "export": ("export", "write a trained model as SavedModel or ONNX"),
     "demo": ("demo", "go the whole way once, on a made-up landscape"),
 }
 """Verb -> (module in tools/, what it does), in the order of the work."""
@@ -177,6 +178,8 @@ def _collect(config_type: type) -> Any:
         for field in dataclasses.fields(config_type)
     }
     for name, value in values.items():
+        if isinstance(value, list):
+            values[name] = tuple(value)
         if isinstance(value, float) and not math.isfinite(value):
             raise LcsegError(f"--{name}={value}", "is not a finite number")
     try:

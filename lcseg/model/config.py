@@ -1,9 +1,12 @@
-"""What a user may choose about the network and its loss."""
+"""What a user may choose about the network, its loss, and its export."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
+
+from lcseg.files import require_local
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,19 @@ class LossConfig:
     def __post_init__(self) -> None:
         if self.max_class_weight <= 0:
             raise ValueError("--max_class_weight must be above 0")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What is exported, as what, and where to."""
+
+    model: Annotated[str, "Bundle to export."]
+    format: Annotated[
+        Literal["savedmodel", "onnx"], "savedmodel: a folder, for TensorFlow; onnx: a file."
+    ]
+    out: Annotated[str, "Folder, or file that ends in .onnx; must not exist yet."]
+
+    def __post_init__(self) -> None:
+        require_local(self.out, "out")
+        if (Path(self.out).suffix == ".onnx") != (self.format == "onnx"):
+            raise ValueError("--out must end in .onnx with --format=onnx, and only then")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lcseg.classes import ClassScheme
-from lcseg.documents import read_document
+from lcseg.documents import parse_document, read_document
 from lcseg.errors import LcsegError
 from lcseg.files import exists, locate
 
@@ -58,9 +58,18 @@ def read_info(folder: str | Path) -> BundleInfo:
         within = locate(folder) / "bundle"
         there = str(within) if exists(within / FILE) else "the bundle folder of a training run"
         raise LcsegError(folder, f"is not a bundle: it has no {FILE}", f"give {there}")
-    heading = read_document(path, _Heading)
+    _require_version(read_document(path, _Heading), path)
+    return read_document(path, BundleInfo)
+
+
+def parse_info(text: str, where: object) -> BundleInfo:
+    """Parse the text of a `bundle.json`; errors are reported as those of `where`."""
+    _require_version(parse_document(text, _Heading, where), where)
+    return parse_document(text, BundleInfo, where)
+
+
+def _require_version(heading: _Heading, where: object) -> None:
     major = heading.format_version.split(".")[0]
     if heading.format != FORMAT or major != VERSION.split(".", maxsplit=1)[0]:
         found = f"{heading.format} {heading.format_version}"
-        raise LcsegError(path, f"is {found}, this lcseg reads {FORMAT} {VERSION}")
-    return read_document(path, BundleInfo)
+        raise LcsegError(where, f"is {found}, this lcseg reads {FORMAT} {VERSION}")

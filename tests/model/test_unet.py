@@ -81,7 +81,7 @@ def test_first_layer_normalises_every_dtype_as_numpy_does(dtype):
     info = np.finfo("f2") if dtype == "float32" else np.iinfo(dtype)
     mean, std = (10.0, 1000.0, -3.5), (2.5, 300.0, 1.0)
     model = build_unet(UNetConfig(0, 1), ModelInput(3, dtype, mean, std), 2)
-    image = np.linspace(info.min, info.max, 48).reshape(1, 4, 4, 3).astype(dtype)
+    image = np.linspace(float(info.min), float(info.max), 48).reshape(1, 4, 4, 3).astype(dtype)
     first = keras.Model(model.input, model.get_layer("normalise").output)(image)
     np.testing.assert_allclose(first, (image.astype(np.float64) - mean) / std, rtol=1e-6)
 

@@ -11,6 +11,7 @@ import pytest
 from lcseg.cli import VERBS
 from lcseg.demo.config import DemoConfig
 from lcseg.evaluation.config import EvaluateConfig
+from lcseg.model.config import ExportConfig
 from lcseg.prediction.config import PredictConfig
 from lcseg.records.config import ConvertConfig, InspectConfig
 from lcseg.scaling.config import ScalingConfig
@@ -25,6 +26,7 @@ CONFIGS = {
     "scaling": ScalingConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
+    "export": ExportConfig,
     "demo": DemoConfig,
 }
 

@@ -38,6 +38,11 @@ _SETTINGS = {
 """Of local workers, other than Dask's own."""
 
 
+def count_cores() -> int:
+    """How many cores this process may use."""
+    return int(CPU_COUNT)
+
+
 class Named(Protocol):
     """A part of some work."""
 
@@ -67,7 +72,7 @@ def run_parts(
     """
     if not parts:
         return
-    workers = min(workers or CPU_COUNT, len(parts))
+    workers = min(workers or count_cores(), len(parts))
     if workers <= 1 and not scheduler:
         for part in parts:
             yield part, work(part)

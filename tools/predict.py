@@ -1,29 +1,36 @@
-"""Map a raster with a trained model: a Cloud-Optimized GeoTIFF with palette and class names.
+"""Map rasters with a trained model: Cloud-Optimized GeoTIFFs with palette and class names.
 
 lcseg predict --model=run/bundle --image=scene.tif --out=map.tif
+lcseg predict --model=run/bundle --images='naip/*.tif' --mosaic --aoi=county.geojson --out=map.tif
+lcseg predict --model=run/bundle --images='naip/*.tif' --out='maps/{name}.tif'
 """
 
 from __future__ import annotations
 
+import numpy as np
 from tabulate import tabulate
 
 from lcseg import cli
 from lcseg.prediction.config import PredictConfig
-from lcseg.runtime import start_tensorflow
 
 FLAGS = cli.ConfigFlags(PredictConfig)
 
 
 def main(config: PredictConfig) -> None:
-    start_tensorflow()
-    from lcseg.prediction.mapping import predict_map
+    from lcseg.prediction.mapping import predict_maps
 
-    summary = predict_map(config)
-    mapped = max(sum(summary.class_pixels), 1)
-    hectares = (summary.pixel_m or 0) ** 2 / 1e4
+    summaries = predict_maps(config)
+    if not summaries:
+        print("all maps were there already")
+        return
+    counts = np.sum([summary.class_pixels for summary in summaries], axis=0)
+    areas = np.sum(
+        [np.array(s.class_pixels) * (s.pixel_m or 0) ** 2 / 1e4 for s in summaries], axis=0
+    )
+    mapped = max(int(counts.sum()), 1)
     rows = [
-        [name, f"{n:,}", f"{100 * n / mapped:.1f} %", f"{n * hectares:,.1f}" if hectares else "–"]
-        for name, n in zip(summary.names, summary.class_pixels, strict=True)
+        [name, f"{n:,}", f"{100 * n / mapped:.1f} %", f"{area:,.1f}" if area else "–"]
+        for name, n, area in zip(summaries[0].names, counts, areas, strict=True)
     ]
     print(
         tabulate(
@@ -33,11 +40,13 @@ def main(config: PredictConfig) -> None:
             colalign=("left", "right", "right", "right"),
         )
     )
-    mpx = summary.pixels / 1e6
-    print(f"\n{mpx:.2f} Mpx in {summary.seconds:.1f} s ({summary.speed_mpx_s:.2f} Mpx/s)")
-    print(f"map: {summary.out}")
-    if config.probabilities:
-        print(f"probabilities: {config.probabilities}")
+    mpx, seconds = (sum(getattr(s, what) for s in summaries) for what in ("pixels", "seconds"))
+    print(f"\n{mpx / 1e6:.2f} Mpx in {seconds:.1f} s ({mpx / 1e6 / seconds:.2f} Mpx/s)")
+    for summary in summaries:
+        print(f"map: {summary.out}")
+    for flag in ("probabilities", "confidence", "margin", "polygons"):
+        if getattr(config, flag):
+            print(f"{flag}: {getattr(config, flag)}")
 
 
 if __name__ == "__main__":

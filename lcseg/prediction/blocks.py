@@ -1,6 +1,6 @@
 """Blocks of an image's own grid, read with a halo.
 
-    for block in plan_blocks(image.grid, block_px=1024, stride_px=16):
+    for block in plan_blocks(window, block_px=1024, stride_px=16):
         image_hwc, valid_hw = read_padded(image, block, halo_px=96)
 
 Beyond its edge the scene goes on as its mirror image, for ever: a block anywhere, with a halo of
@@ -13,24 +13,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lcseg.raster.grid import Grid, Window, cover
-from lcseg.raster.source import ImageSource
+from lcseg.raster.grid import Window, cover
+from lcseg.raster.source import Imagery
 
 
-def plan_blocks(grid: Grid, block_px: int, stride_px: int) -> Iterator[Window]:
-    """Cover a grid with blocks whose corners lie on multiples of the network's stride.
+def plan_blocks(window: Window, block_px: int, stride_px: int) -> Iterator[Window]:
+    """Cover a part of a grid with blocks whose corners lie on multiples of the network's stride.
 
     Args:
-        grid: of the image.
+        window: the part, or the whole grid.
         block_px: wanted side of a block; rounded up to a multiple of the stride, and made no
-            larger than the image needs.
+            larger than the window needs.
         stride_px: of the network.
     """
-    side = min(block_px, max(grid.height, grid.width))
-    return cover(grid.height, grid.width, -(-side // stride_px) * stride_px)
+    row, col = (start // stride_px * stride_px for start in (window.row, window.col))
+    height, width = window.row + window.height - row, window.col + window.width - col
+    side = min(block_px, max(height, width))
+    for block in cover(height, width, -(-side // stride_px) * stride_px):
+        yield Window(row + block.row, col + block.col, block.height, block.width)
 
 
-def read_padded(image: ImageSource, block: Window, halo_px: int) -> tuple[np.ndarray, np.ndarray]:
+def read_padded(image: Imagery, block: Window, halo_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Read a block with its halo.
 
     Returns:

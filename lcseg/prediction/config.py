@@ -1,32 +1,92 @@
-"""What a user may choose when a raster is mapped."""
+"""What a user may choose when rasters are mapped."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from lcseg.files import require_local
 
+NAME = "{name}"
+"""What stands for the name of each image in the paths of its maps."""
+
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """What is mapped, and where the map goes."""
+    """What is mapped, and where the maps go."""
 
     model: Annotated[str, "Bundle to map with."]
-    image: Annotated[str, "Image raster to map."]
-    out: Annotated[str, "GeoTIFF for the class map; must not exist yet."]
+    image: Annotated[str, "Image raster to map."] = ""
+    out: Annotated[str, "GeoTIFF for the class map; must not exist yet."] = ""
     probabilities: Annotated[str, "GeoTIFF for a probability of each class (254 is 1)."] = ""
+    confidence: Annotated[str, "GeoTIFF for the probability of the class that is mapped."] = ""
+    margin: Annotated[str, "GeoTIFF for its lead over the second best."] = ""
+    polygons: Annotated[str, "Vector file (.gpkg, …) for the map as polygons."] = ""
+    min_area_m2: Annotated[
+        float, "Patches that are smaller join the largest neighbour, in the polygons alone."
+    ] = 0.0
+    images: Annotated[
+        str, "Images to map, as a glob; {name} in the paths of the maps is that of each image."
+    ] = ""
+    mosaic: Annotated[bool, "Map all of --images as one; where they overlap, the first counts."] = (
+        False
+    )
+    aoi: Annotated[str, "Polygons (GeoJSON, GeoPackage, …) outside of which nothing is mapped."] = (
+        ""
+    )
+    bands: Annotated[
+        tuple[str, ...],
+        "Bands of the image in the order of the bundle's: numbers from 1, or names.",
+    ] = ()
+    scale: Annotated[
+        float | None, "Bring values to those of the training imagery: value * scale + offset."
+    ] = None
+    offset: Annotated[float, "What is added to value * scale."] = 0.0
+    resample: Annotated[bool, "Read an image of other pixels at the training imagery's size."] = (
+        False
+    )
     block_px: Annotated[int, "Side of the blocks that are predicted at once, in pixels."] = 1024
-    allow_ungeoreferenced: Annotated[bool, "Take an image without CRS."] = False
+    workers: Annotated[int, "Processes that predict; 0: one for each core."] = 1
+    scheduler: Annotated[str, "Dask cluster that predicts instead: tcp://HOST:PORT."] = ""
+    allow_ungeoreferenced: Annotated[bool, "Take images without CRS."] = False
     quiet: Annotated[bool, "Show no progress."] = False
 
     def __post_init__(self) -> None:
-        if self.block_px < 1:
-            raise ValueError("--block_px must be at least 1")
-        require_local(self.out, "out")
-        require_local(self.probabilities, "probabilities")
+        if bool(self.image) == bool(self.images):
+            raise ValueError("give --image, or --images")
         if not self.out:
             raise ValueError("--out is empty")
-        if self.probabilities and Path(self.probabilities).resolve() == Path(self.out).resolve():
-            raise ValueError("--probabilities and --out are the same file")
+        if self.block_px < 1:
+            raise ValueError("--block_px must be at least 1")
+        if self.workers < 0 or self.min_area_m2 < 0:
+            raise ValueError("--workers and --min_area_m2 must be at least 0")
+        if self.mosaic and not self.images:
+            raise ValueError("--mosaic is for --images")
+        if self.scale is None and self.offset:
+            raise ValueError("--offset goes with --scale")
+        if self.min_area_m2 and not self.polygons:
+            raise ValueError("--min_area_m2 is for --polygons")
+        self._check_paths()
+
+    def _check_paths(self) -> None:
+        taken: dict[Path, str] = {}
+        for flag in ("out", "probabilities", "confidence", "margin", "polygons"):
+            path = getattr(self, flag)
+            if not path:
+                continue
+            require_local(path, flag)
+            if self.images and not self.mosaic and NAME not in path:
+                raise ValueError(f"--{flag} has no {NAME} for each image; write it, or --mosaic")
+            other = taken.setdefault(Path(path).resolve(), flag)
+            if other != flag:
+                raise ValueError(f"--{flag} and --{other} are the same file")
+
+    def named(self, image: str) -> PredictConfig:
+        """The same for one image alone, whose name takes its place in the paths."""
+        paths = {
+            flag: getattr(self, flag).replace(NAME, Path(image).stem)
+            for flag in ("out", "probabilities", "confidence", "margin", "polygons")
+        }
+        return dataclasses.replace(self, image=image, images="", **paths)

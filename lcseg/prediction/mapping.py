@@ -1,37 +1,41 @@
-"""From an image raster to a class map, block by block.
+"""From image rasters to class maps, part by part.
 
 summary = predict_map(PredictConfig(model="run/bundle", image="scene.tif", out="map.tif"))
+summaries = predict_maps(PredictConfig(model="run/bundle", images="*.tif", out="maps/{name}.tif"))
 """
 
 from __future__ import annotations
 
+import glob
+import logging
+import shutil
 import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from lcseg.classes import IGNORE
+from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
-from lcseg.model.bundle import load_bundle
-from lcseg.prediction.blocks import plan_blocks, read_padded
 from lcseg.prediction.config import PredictConfig
-from lcseg.prediction.predictor import Predictor, require_fit, to_probabilities
+from lcseg.prediction.parts import forget, piece_path, predict_part
+from lcseg.prediction.plan import Plan, make_plan
+from lcseg.prediction.products import CLASSES, profile_of
+from lcseg.prediction.task import Part, PartOutcome
+from lcseg.processes import count_cores, run_parts
 from lcseg.progress import Progress
-from lcseg.raster.cog import CogProfile, CogWriter, aux_path, class_map_profile, write_cog
-from lcseg.raster.grid import Window, pixel_size_m
-from lcseg.raster.source import ImageSource, open_image, require_crs
+from lcseg.raster.cog import aux_path, read_tags, replace_cog, write_class_names
+from lcseg.raster.dataset import bounded_cache
+from lcseg.raster.pieces import join_pieces
+from lcseg.records.folder import claimed
 
-PROBABILITY_ONE = 254
-"""The value of probability 1 in a probability raster; 255 is no data."""
+_LOG = logging.getLogger("lcseg")
 
-_READ_AHEAD = 2
-_WRITE_BEHIND = 2
+_TAG = "lcseg_map"
+"""The metadata by which a raster is known to be what a task makes."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class PredictSummary:
     """What was mapped."""
 
     out: str  # Path of the class map.
-    pixels: int  # Of the image.
+    pixels: int  # Of the map.
     class_pixels: tuple[int, ...]  # By class.
     names: tuple[str, ...]  # Of the classes.
     pixel_m: float | None  # Ground sample distance.
@@ -51,126 +55,197 @@ class PredictSummary:
         return self.pixels / 1e6 / self.seconds
 
 
+def predict_maps(config: PredictConfig) -> list[PredictSummary]:
+    """Map an image, a mosaic of images, or each of several images.
+
+    Of several, those that an earlier start has mapped in the same way are left as they are, and
+    those outside of the area of interest are left out.
+    """
+    if config.image or config.mosaic:
+        return [predict_map(config)]
+    images = _find_images(config)
+    named = [config.named(image) for image in images]
+    if len({each.out for each in named}) < len(named):
+        raise LcsegError(f"--images={config.images}", "two images have the same name", "rename one")
+    summaries = []
+    for each in named:
+        started_s = time.monotonic()
+        plan = make_plan(each, [each.image])
+        if plan.parts and not _is_done(plan, each):
+            summaries.append(_carry_out(plan, each, started_s))
+    if not summaries and not any(Path(each.out).exists() for each in named):
+        raise _nothing_there(config)
+    return summaries
+
+
 def predict_map(config: PredictConfig) -> PredictSummary:
-    """Map an image; the map appears whole or not at all.
+    """Make one map, of an image or of a mosaic; it appears whole or not at all.
 
     Blocks are read with a halo as wide as the model sees, so the map is the same as if the whole
-    scene, mirrored at its edge, had been predicted at once. Invalid pixels are 255 in the map.
+    scene, mirrored at its edge, had been predicted at once. Invalid pixels are 255 in the map. A
+    prediction that was interrupted goes on with the same call.
     """
     started_s = time.monotonic()
-    outs = [Path(path) for path in (config.out, config.probabilities) if path]
-    for path in outs:
-        if path.exists():
-            raise LcsegError(path, "exists already", "name another file, or remove it first")
-    bundle = load_bundle(config.model)
-    info, scheme = bundle.info, bundle.info.class_scheme
-    counts = np.zeros(256, np.int64)
-    with ExitStack() as stack:
-        stack.push(partial(_remove_unless_done, outs))
-        image = stack.enter_context(open_image(config.image))
-        pixel_m = pixel_size_m(image.grid)
-        require_crs(config.image, image.grid, config.allow_ungeoreferenced or not info.pixel_m)
-        require_fit(info, image, pixel_m)
-        tags = {"lcseg_model": info.model_sha256, "lcseg_classes": scheme.name}
-        class_map = stack.enter_context(
-            write_cog(config.out, image.grid, class_map_profile(scheme, tags))
-        )
-        probability_map = None
-        if config.probabilities:
-            profile = CogProfile(
-                "uint8", scheme.names, IGNORE, scale=1 / PROBABILITY_ONE, tags=tags
-            )
-            probability_map = stack.enter_context(
-                write_cog(config.probabilities, image.grid, profile)
-            )
-        blocks = list(plan_blocks(image.grid, config.block_px, info.stride_px))
-        progress = stack.enter_context(
-            Progress(
-                "predict", image.grid.height * image.grid.width, "px", config.quiet, scale=True
-            )
-        )
-        writer = stack.enter_context(_Behind())
-        predictor = Predictor(bundle)
-        for block, padded_hwc, valid_hw in _read_ahead(image, blocks, info.halo_px):
-            label_hw, probs_hwk = _predict(predictor, padded_hwc, valid_hw, bool(probability_map))
-            counts += np.bincount(label_hw.ravel(), minlength=256)
-            writer.submit(class_map, block, label_hw)
-            if probability_map:
-                writer.submit(probability_map, block, probs_hwk)
-            inside = block.clip(image.grid.height, image.grid.width)
-            progress.advance(inside.height * inside.width)
+    images = _find_images(config) if config.images else [config.image]
+    plan = make_plan(config, images)
+    if not plan.parts:
+        raise _nothing_there(config)
+    return _carry_out(plan, config, started_s)
+
+
+def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSummary:
+    with _workshop(plan, config) as folder:
+        outcomes = _finish_parts(plan, config, folder)
+        _finish_maps(plan, config, folder, outcomes)
+    counts = np.sum([outcome.class_pixels for outcome in outcomes], axis=0)
     return PredictSummary(
         config.out,
-        image.grid.height * image.grid.width,
-        tuple(counts[: scheme.n_classes].tolist()),
-        scheme.names,
-        pixel_m,
+        plan.grid.height * plan.grid.width,
+        tuple(counts.tolist()),
+        plan.scheme.names,
+        plan.pixel_m,
         time.monotonic() - started_s,
     )
 
 
-def _remove_unless_done(paths: list[Path], kind: type[BaseException] | None, *_: object) -> None:
-    """One of two rasters may be whole when the other fails; they stand or fall together."""
-    for path in paths if kind else ():
-        path.unlink(missing_ok=True)
-        aux_path(path).unlink(missing_ok=True)
+@contextmanager
+def _workshop(plan: Plan, config: PredictConfig) -> Iterator[Path]:
+    """Yield a folder beside the map for what is made on the way.
 
-
-def _predict(
-    predictor: Predictor, padded_hwc: np.ndarray, valid_hw: np.ndarray, with_probabilities: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Classes, uint8 [H, W], and probabilities, uint8 [H, W, K] or empty; 255 where invalid."""
-    n_classes = predictor.info.class_scheme.n_classes if with_probabilities else 0
-    if not valid_hw.any():
-        return (
-            np.full(valid_hw.shape, IGNORE, np.uint8),
-            np.full((*valid_hw.shape, n_classes), IGNORE, np.uint8),
-        )
-    label_hw, logits_hwk = predictor.predict(padded_hwc)
-    label_hw = np.where(valid_hw, label_hw, np.uint8(IGNORE))
-    if not with_probabilities:
-        return label_hw, np.empty((*valid_hw.shape, 0), np.uint8)
-    scaled = np.rint(to_probabilities(logits_hwk) * PROBABILITY_ONE).astype(np.uint8)
-    return label_hw, np.where(valid_hw[..., None], scaled, np.uint8(IGNORE))
-
-
-def _read_ahead(
-    image: ImageSource, blocks: list[Window], halo_px: int
-) -> Iterator[tuple[Window, np.ndarray, np.ndarray]]:
-    """Read blocks in order, in a thread of their own, a few ahead of the network."""
-    waiting: deque[tuple[Window, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
-    with ThreadPoolExecutor(1, "read") as pool:
+    If the work ends early, it is kept if anything in it can be used by the next start.
+    """
+    out = Path(config.out)
+    folder = out.absolute().with_name(f".{out.name}.partial")
+    has_begun = folder.exists()
+    for path in _outs(config).values():
+        # What this very task has made was put there by a start that was killed before it had ended.
+        if path.exists() and not (has_begun and read_tags(path).get(_TAG) == plan.task.digest):
+            raise LcsegError(path, "exists already", "name another file, or remove it first")
+    folder.mkdir(parents=True, exist_ok=True)
+    with claimed(folder, out, "--out"):
         try:
-            for block in blocks:
-                waiting.append((block, pool.submit(read_padded, image, block, halo_px)))
-                if len(waiting) > _READ_AHEAD:
-                    ready, future = waiting.popleft()
-                    yield ready, *future.result()
-            while waiting:
-                ready, future = waiting.popleft()
-                yield ready, *future.result()
+            yield folder
+            shutil.rmtree(folder)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            forget()
+            if folder.exists() and not any(folder.glob("part-*.json")):
+                shutil.rmtree(folder)
 
 
-class _Behind:
-    """Writes windows in order, in a thread of its own; an error is raised at the next one."""
+def _finish_parts(plan: Plan, config: PredictConfig, folder: Path) -> list[PartOutcome]:
+    """Do the parts that an earlier start has not done; returns the outcomes of all, in order."""
+    found = {part.number: _find_outcome(folder, part) for part in plan.parts}
+    done = {number: outcome for number, outcome in found.items() if outcome}
+    if done:
+        _LOG.info("%d of %d parts were done by an earlier start", len(done), len(plan.parts))
+    todo = [part for part in plan.parts if part.number not in done]
+    _sweep(folder, plan.parts, done)
+    workers = config.workers or count_cores()
+    # Local workers share the cores; one alone, or those of a cluster, have theirs.
+    threads = max(count_cores() // workers, 1) if workers > 1 and not config.scheduler else 0
+    work = partial(predict_part, folder=str(folder), threads=threads)
+    total = sum(_pixels(part) for part in plan.parts)
+    before = total - sum(map(_pixels, todo))
+    with Progress("predict", total, "px", config.quiet, before, scale=True) as progress:
+        for part, outcome in run_parts(todo, work, workers, config.scheduler):
+            for product, size in outcome.files.items():
+                path = piece_path(folder, product, part)
+                if not path.exists() or path.stat().st_size != size:
+                    raise LcsegError(
+                        path,
+                        "is not what a worker has written",
+                        "all workers must have this file system at the same path",
+                    )
+            write_document(_note_path(folder, part), outcome)
+            done[part.number] = outcome
+            progress.advance(_pixels(part))
+    return [done[part.number] for part in plan.parts]
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "write")
-        self._waiting: deque[Future[None]] = deque()
 
-    def submit(self, raster: CogWriter, window: Window, values: np.ndarray) -> None:
-        self._waiting.append(self._pool.submit(raster.write, window, values))
-        while len(self._waiting) > _WRITE_BEHIND:
-            self._waiting.popleft().result()
+def _pixels(part: Part) -> int:
+    return part.window.height * part.window.width
 
-    def __enter__(self) -> _Behind:
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            while self._waiting and kind is None:
-                self._waiting.popleft().result()
-        finally:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+def _note_path(folder: Path, part: Part) -> Path:
+    return folder / f"part-{part.number:05d}.json"
+
+
+def _find_outcome(folder: Path, part: Part) -> PartOutcome | None:
+    """What an earlier start has noted of a part, if the part and its files are as they were."""
+    try:
+        outcome = read_document(_note_path(folder, part), PartOutcome)
+    except LcsegError:
+        # Not there, or half written when the power went: the part is done again.
+        return None
+    paths = {piece_path(folder, product, part): size for product, size in outcome.files.items()}
+    is_whole = all(path.exists() and path.stat().st_size == size for path, size in paths.items())
+    return outcome if is_whole and outcome.digest == part.digest else None
+
+
+def _sweep(folder: Path, parts: Sequence[Part], done: dict[int, PartOutcome]) -> None:
+    """Remove what does not belong to the parts that are done."""
+    kept = set()
+    for part in parts:
+        if part.number in done:
+            kept.add(_note_path(folder, part))
+            kept |= {piece_path(folder, name, part) for name in done[part.number].files}
+    for path in folder.iterdir():
+        if path not in kept:
+            path.unlink()
+
+
+def _finish_maps(
+    plan: Plan, config: PredictConfig, folder: Path, outcomes: Sequence[PartOutcome]
+) -> None:
+    """Join the pieces of each product, and give all of them their names together."""
+    tags = {
+        "lcseg_model": plan.info.model_sha256,
+        "lcseg_classes": plan.scheme.name,
+        _TAG: plan.task.digest,
+    }
+    outs = _outs(config)
+    made = {}
+    for product in plan.task.products:
+        profile = profile_of(product, plan.scheme, tags)
+        pieces = [
+            (piece_path(folder, product, part), part.window.within(plan.window))
+            for part, outcome in zip(plan.parts, outcomes, strict=True)
+            if product in outcome.files
+        ]
+        joined, made[product] = (folder / f"{product}.{kind}" for kind in ("vrt", "tif"))
+        with bounded_cache():
+            join_pieces(joined, pieces, plan.grid, profile)
+            replace_cog(joined, made[product], profile)
+    for product, path in made.items():
+        outs[product].parent.mkdir(parents=True, exist_ok=True)
+        path.replace(outs[product])
+        aux_path(outs[product]).unlink(missing_ok=True)
+    write_class_names(outs[CLASSES], plan.scheme)
+
+
+def _outs(config: PredictConfig) -> dict[str, Path]:
+    """The files of the products that are wanted."""
+    flags = ("probabilities", "confidence", "margin")
+    wanted = {flag: Path(getattr(config, flag)) for flag in flags if getattr(config, flag)}
+    return {CLASSES: Path(config.out), **wanted}
+
+
+def _is_done(plan: Plan, config: PredictConfig) -> bool:
+    """Whether an earlier start has made all of a map."""
+    out = Path(config.out)
+    if out.absolute().with_name(f".{out.name}.partial").exists():
+        return False
+    paths = _outs(config).values()
+    return all(path.exists() and read_tags(path).get(_TAG) == plan.task.digest for path in paths)
+
+
+def _find_images(config: PredictConfig) -> list[str]:
+    images = sorted(glob.glob(config.images, recursive=True))  # noqa: PTH207
+    if not images:
+        raise LcsegError(f"--images={config.images}", "matches no file")
+    return images
+
+
+def _nothing_there(config: PredictConfig) -> LcsegError:
+    images = config.images or config.image
+    return LcsegError(config.aoi, f"there is nothing to map in it: {images} lies elsewhere")

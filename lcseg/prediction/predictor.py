@@ -1,19 +1,17 @@
 """A bundle as a function from padded blocks to classes and probabilities.
 
 predictor = Predictor(load_bundle("run/bundle"))
-label_hw, probs_hwc = predictor.predict(padded_hwc)
+label_hw, logits_hwk = predictor.predict(padded_hwc)
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import tensorflow as tf
 
-from lcseg.errors import LcsegError
-from lcseg.model.bundle import Bundle
-from lcseg.model.info import BundleInfo
-from lcseg.raster.grid import pixel_sizes_agree
-from lcseg.raster.source import ImageSource, bands_agree
+from lcseg.model.bundle import Bundle, load_bundle
 
 
 class Predictor:
@@ -39,41 +37,19 @@ class Predictor:
             padded_hwc: raw pixels [H + 2 halo, W + 2 halo, C]; sides are multiples of the stride.
 
         Returns:
-            Classes, uint8 [H, W], and logits, float32 [H, W, K], for `to_probabilities`.
+            Classes, uint8 [H, W], and logits, float32 [H, W, K].
         """
         label_hw, logits_hwk = self._classify(padded_hwc[None])
         return label_hw.numpy(), logits_hwk
 
+    def to_probabilities(self, logits_hwk: tf.Tensor) -> np.ndarray:
+        """Turn logits into probabilities, float32 [H, W, K] that sum to 1."""
+        return tf.nn.softmax(logits_hwk).numpy()
 
-def to_probabilities(logits_hwk: tf.Tensor) -> np.ndarray:
-    """Turn logits into probabilities, float32 [H, W, K] that sum to 1."""
-    return tf.nn.softmax(logits_hwk).numpy()
 
-
-def require_fit(info: BundleInfo, image: ImageSource, pixel_m: float | None) -> None:
-    """Refuse an image that is not like those which the bundle was trained on.
-
-    Bands are compared by number, and by name where both sides know it.
-    """
-    if info.config.get("norm") == "group":
-        raise LcsegError(
-            "the bundle",
-            "normalises by the statistics of a window, so a map of blocks would have seams",
-            "train with --norm=batch, sync_batch or none to make maps",
-        )
-    problem = fix = ""
-    if len(image.bands) != len(info.bands):
-        problem = f"has {len(image.bands)} bands, the bundle was trained on {len(info.bands)}: "
-        problem += ", ".join(info.bands)
-    elif not bands_agree(image.bands, info.bands):
-        problem = f"has the bands {', '.join(image.bands)}, the bundle's are "
-        problem += ", ".join(info.bands)
-        fix = "put its bands into this order (gdal_translate -b)"
-    elif image.dtype != info.dtype:
-        problem = f"has pixels of {image.dtype}, the bundle was trained on {info.dtype}"
-        fix = "bring it to the values of the training imagery"
-    elif not pixel_sizes_agree(pixel_m, info.pixel_m):
-        problem = f"has pixels of {pixel_m:.4g} m, the bundle was trained on {info.pixel_m:.4g} m"
-        fix = "resample it (gdalwarp -tr)"
-    if problem:
-        raise LcsegError(image.path, problem, fix)
+def load_predictor(bundle: str, threads: int = 0) -> Predictor:
+    """Load a bundle, for so many threads if TensorFlow is not yet at work; 0: as it likes."""
+    if threads:
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+    return Predictor(load_bundle(bundle))

@@ -74,23 +74,37 @@ def write_cog(path: str | Path, grid: Grid, profile: CogProfile) -> Iterator[Cog
             with _open_scratch(scratch, grid, profile) as dataset:
                 yield CogWriter(dataset)
             _require_whole(scratch, grid, profile)
-            rasterio.shutil.copy(
-                scratch,
-                finished,
-                driver="COG",
-                COMPRESS="DEFLATE",
-                PREDICTOR="NO" if profile.scheme else "YES",
-                BLOCKSIZE=BLOCK_PX,
-                OVERVIEW_RESAMPLING=profile.overviews.upper(),
-                NUM_THREADS="ALL_CPUS",
-                BIGTIFF="IF_SAFER",
-            )
-            aux_path(finished).unlink(missing_ok=True)
-            _sync(finished)
-            _require_equal(finished, scratch)
+            copy_to_cog(scratch, finished, profile)
         aux_path(path).unlink(missing_ok=True)
         if profile.scheme:
-            _write_class_names(path, profile.scheme)
+            write_class_names(path, profile.scheme)
+    except GDAL_ERRORS as error:
+        raise LcsegError(path, f"cannot be written: {error}", "is the disk full?") from error
+
+
+def copy_to_cog(source: Path, finished: Path, profile: CogProfile) -> None:
+    """Copy a raster that lies in other files into a COG, by windows, and see that it is there."""
+    rasterio.shutil.copy(
+        source,
+        finished,
+        driver="COG",
+        COMPRESS="DEFLATE",
+        PREDICTOR="NO" if profile.scheme else "YES",
+        BLOCKSIZE=BLOCK_PX,
+        OVERVIEW_RESAMPLING=profile.overviews.upper(),
+        NUM_THREADS="ALL_CPUS",
+        BIGTIFF="IF_SAFER",
+    )
+    aux_path(finished).unlink(missing_ok=True)
+    _sync(finished)
+    _require_equal(finished, source)
+
+
+def replace_cog(source: Path, path: Path, profile: CogProfile) -> None:
+    """Copy a raster into a COG at `path`, which appears whole or not at all."""
+    try:
+        with replaced(path) as finished:
+            copy_to_cog(source, finished, profile)
     except GDAL_ERRORS as error:
         raise LcsegError(path, f"cannot be written: {error}", "is the disk full?") from error
 
@@ -133,6 +147,12 @@ def _open_scratch(path: Path, grid: Grid, profile: CogProfile) -> rasterio.io.Da
         blockysize=BLOCK_PX,
         BIGTIFF="IF_SAFER",
     )
+    describe(dataset, profile)
+    return dataset
+
+
+def describe(dataset: rasterio.io.DatasetWriter, profile: CogProfile) -> None:
+    """Have a raster say what it holds."""
     dataset.update_tags(**profile.tags)
     dataset.scales = [profile.scale] * len(profile.bands)
     for index, name in enumerate(profile.bands, start=1):
@@ -142,7 +162,6 @@ def _open_scratch(path: Path, grid: Grid, profile: CogProfile) -> rasterio.io.Da
         dataset.write_colormap(1, {**colors, IGNORE: (0, 0, 0, 0)})
         names = {f"CLASS_{i}": name for i, name in enumerate(profile.scheme.names)}
         dataset.update_tags(1, **names)
-    return dataset
 
 
 def _require_whole(scratch: Path, grid: Grid, profile: CogProfile) -> None:
@@ -177,13 +196,20 @@ def read_class_names(path: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def read_tags(path: str | Path) -> dict[str, str]:
+    """The metadata of a raster."""
+    with open_raster(str(path)) as dataset:
+        tags: dict[str, str] = dataset.tags()
+    return tags
+
+
 def read_class_map(path: str) -> np.ndarray:
     """Read a whole class map, uint8 [H, W]."""
     with open_raster(path) as dataset:
         return dataset.read(1)
 
 
-def _write_class_names(path: Path, scheme: ClassScheme) -> None:
+def write_class_names(path: Path, scheme: ClassScheme) -> None:
     """Write class names where GDAL keeps them: in a .aux.xml beside the raster."""
     root = ElementTree.Element("PAMDataset")
     band = ElementTree.SubElement(root, "PAMRasterBand", band="1")

@@ -68,6 +68,15 @@ class Grid:
     def affine(self) -> Affine:
         return Affine(*self.transform)
 
+    @property
+    def window(self) -> Window:
+        """All of it."""
+        return Window(0, 0, self.height, self.width)
+
+    def part(self, window: Window) -> Grid:
+        """The grid of a window of this one."""
+        return Grid(window.height, window.width, self.transform_of(window), self.crs)
+
     def transform_of(self, window: Window) -> tuple[float, ...]:
         """The transform of a window of this grid."""
         a, b, c, d, e, f = self.transform

@@ -7,8 +7,9 @@ with open_image("scene.tif") as image:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 import rasterio
@@ -28,6 +29,23 @@ _MAX_LATITUDE = 101
 """A little beyond the pole, in degrees or gons: global rasters may overhang it by a pixel."""
 
 
+class Imagery(Protocol):
+    """Windows of pixels on one grid, wherever they come from."""
+
+    path: str  # By which errors name it.
+    grid: Grid
+    dtype: str  # Of the pixels.
+    bands: tuple[str, ...]  # Their names.
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window, which may overhang the grid on any side.
+
+        Returns:
+            The pixels [H, W, C] of `dtype`, and whether each is valid, bool [H, W]. Outside of the
+            grid none is; invalid pixels are 0 in every band.
+        """
+
+
 class ImageSource:
     """An open image raster: `grid`, `dtype`, band names, `alpha`, `date`, and windows of pixels.
 
@@ -36,7 +54,11 @@ class ImageSource:
     """
 
     def __init__(
-        self, path: str, dataset: rasterio.DatasetReader, alpha: int | None = None
+        self,
+        path: str,
+        dataset: rasterio.DatasetReader,
+        alpha: int | None = None,
+        bands: Sequence[str] = (),
     ) -> None:
         self.path = path
         if not dataset.count:
@@ -54,6 +76,10 @@ class ImageSource:
         self._indexes = [i for i in dataset.indexes if i != self.alpha]
         if not self._indexes:
             raise LcsegError(path, "has no band but transparency")
+        if bands:
+            self._indexes = _choose_bands(dataset, bands, path)
+            # Who asks for it by name or number knows what it is.
+            self.alpha = 0 if self.alpha in self._indexes else self.alpha
         self.bands = tuple(_name_band(dataset, i) for i in self._indexes)
         self.date = _read_date(dataset)
         self._nodata = _list_nodata(dataset, self._indexes)
@@ -114,16 +140,19 @@ class ImageSource:
 
 
 @contextmanager
-def open_image(path: str, alpha: int | None = None) -> Iterator[ImageSource]:
+def open_image(
+    path: str, alpha: int | None = None, bands: Sequence[str] = ()
+) -> Iterator[ImageSource]:
     """Open an image raster for reading by windows.
 
     Args:
         path: the image raster.
         alpha: band that is transparency, as an earlier look at the image has found, 0: none. None:
             it is found out, which takes reading some blocks.
+        bands: names, or numbers from 1, of the bands to read, in this order; none: all.
     """
     with open_raster(path) as dataset:
-        yield ImageSource(path, dataset, alpha)
+        yield ImageSource(path, dataset, alpha, bands)
 
 
 def require_crs(path: str, grid: Grid, allow_ungeoreferenced: bool) -> None:
@@ -196,6 +225,20 @@ def bands_agree(bands: tuple[str, ...], others: tuple[str, ...]) -> bool:
         band == other or band.startswith(_UNNAMED) or other.startswith(_UNNAMED)
         for band, other in zip(bands, others, strict=True)
     )
+
+
+def _choose_bands(dataset: rasterio.DatasetReader, bands: Sequence[str], path: str) -> list[int]:
+    """The indexes of bands that are named or numbered."""
+    names = {index: _name_band(dataset, index) for index in dataset.indexes}
+    by_name = {name.casefold(): index for index, name in reversed(names.items())}
+    chosen = []
+    for band in bands:
+        index = int(band) if band.isdecimal() else by_name.get(band.casefold(), 0)
+        if index not in names:
+            there = ", ".join(f"{i} {name}" for i, name in names.items())
+            raise LcsegError(path, f"has no band {band}; it has {there}", "name others in --bands")
+        chosen.append(index)
+    return chosen
 
 
 def _name_band(dataset: rasterio.DatasetReader, index: int) -> str:

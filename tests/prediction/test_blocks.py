@@ -35,7 +35,7 @@ def images(tmp_path_factory) -> dict[tuple[int, int], str]:
 def test_a_block_is_read_with_its_halo_and_says_which_of_its_pixels_are_valid(images):
     values_hwc, valid_hw = make_values(37, 53)
     with open_image(images[37, 53]) as image:
-        blocks = list(plan_blocks(image.grid, block_px=20, stride_px=8))
+        blocks = list(plan_blocks(image.grid.window, block_px=20, stride_px=8))
         padded_hwc, own_hw = read_padded(image, blocks[-1], halo_px=4)
     assert len(blocks) == 2 * 3
     assert blocks[-1] == Window(24, 48, 24, 24)
@@ -65,7 +65,7 @@ def test_the_shortest_axes_are_mirrored_too(size, expected):
 def test_blocks_cover_the_grid_once_on_multiples_of_the_stride(height, width, block_px, depth):
     stride_px = 2**depth
     times_hw = np.zeros((height, width), int)
-    blocks = list(plan_blocks(Grid(height, width, (1, 0, 0, 0, -1, 0), None), block_px, stride_px))
+    blocks = list(plan_blocks(Window(0, 0, height, width), block_px, stride_px))
     for block in blocks:
         times_hw[block.slices] += 1
         assert block.height == block.width

@@ -1,7 +1,10 @@
 """What `lcseg predict` may be asked."""
 
+import re
+
 import pytest
 
+from lcseg.errors import LcsegError
 from lcseg.prediction.config import PredictConfig
 
 
@@ -16,6 +19,34 @@ def test_model_image_and_out_are_enough():
 def test_a_block_without_pixels_is_refused(block_px):
     with pytest.raises(ValueError, match="--block_px must be at least 1"):
         PredictConfig("bundle", "scene.tif", "map.tif", block_px=block_px)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image": ""}, "give --image, or --images"),
+        ({"images": "*.tif"}, "give --image, or --images"),
+        ({"image": "", "images": "*.tif"}, "--out has no {name} for each image"),
+        ({"mosaic": True}, "--mosaic is for --images"),
+        ({"offset": 1.0}, "--offset goes with --scale"),
+        ({"min_area_m2": 1.0}, "--min_area_m2 is for --polygons"),
+        ({"workers": -1}, "--workers and --min_area_m2 must be at least 0"),
+        ({"margin": "s3://bucket/m.tif"}, "--margin=s3://bucket/m.tif: is in a store"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options, message):
+    given = {"model": "bundle", "image": "scene.tif", "out": "map.tif"} | options
+    with pytest.raises((ValueError, LcsegError), match=re.escape(message)):
+        PredictConfig(**given)
+
+
+def test_each_of_several_images_has_its_own_paths():
+    config = PredictConfig(
+        "bundle", images="*.tif", out="maps/{name}.tif", margin="{name}/margin.tif"
+    )
+    named = config.named("there/scene_1.tif")
+    assert (named.image, named.images) == ("there/scene_1.tif", "")
+    assert (named.out, named.margin) == ("maps/scene_1.tif", "scene_1/margin.tif")
 
 
 def test_an_empty_path_for_the_map_is_refused():

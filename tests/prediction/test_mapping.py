@@ -20,8 +20,9 @@ from lcseg.model.bundle import Bundle, load_bundle
 from lcseg.model.config import UNetConfig
 from lcseg.prediction.blocks import plan_blocks, read_padded
 from lcseg.prediction.config import PredictConfig
-from lcseg.prediction.mapping import PROBABILITY_ONE, PredictSummary, predict_map
-from lcseg.prediction.predictor import Predictor, to_probabilities
+from lcseg.prediction.mapping import PredictSummary, predict_map
+from lcseg.prediction.predictor import Predictor
+from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.cog import CogProfile, write_cog
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.source import grid_of, open_image
@@ -55,10 +56,10 @@ def infer_blocks(bundle: Bundle, path: str, block_px: int) -> np.ndarray:
     with open_image(path) as image:
         height, width = image.grid.height, image.grid.width
         probs = np.full((height, width, info.class_scheme.n_classes), np.nan, np.float32)
-        for block in plan_blocks(image.grid, block_px, info.stride_px):
+        for block in plan_blocks(image.grid.window, block_px, info.stride_px):
             padded_hwc, _ = read_padded(image, block, info.halo_px)
             inside = block.clip(height, width)
-            of_block = to_probabilities(predictor.predict(padded_hwc)[1])
+            of_block = predictor.to_probabilities(predictor.predict(padded_hwc)[1])
             probs[inside.slices] = of_block[: inside.height, : inside.width]
     return probs
 
@@ -386,13 +387,34 @@ def small_disk(tmp_path, request):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("small_disk", [400, 1060], indirect=True, ids=["blocks", "copy"])
-def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(small_disk, make_raster, bundle):
+@pytest.mark.parametrize(
+    ("small_disk", "kept"),
+    [(400, 0), (2200, 1), (4500, 4)],
+    indirect=["small_disk"],
+    ids=["first piece", "later piece", "copy"],
+)
+def test_a_full_disk_is_said_in_one_line_and_work_goes_on_when_there_is_room(
+    small_disk, kept, make_raster, bundle
+):
     image = make_raster("image.tif", make_values(1024, 1024))
     config = PredictConfig(
-        str(bundle), image, str(small_disk / "map.tif"), block_px=256, quiet=True
+        str(bundle),
+        image,
+        str(small_disk / "map.tif"),
+        str(small_disk / "probabilities.tif"),
+        block_px=256,
+        quiet=True,
     )
     with pytest.raises((LcsegError, OSError), match=r"No space left|disk full") as caught:
         predict_map(config)
     assert "\n" not in str(caught.value)
-    assert not list(small_disk.iterdir())
+    assert [path.name for path in small_disk.iterdir() if path.name[0] != "."] == []
+    notes = list(small_disk.glob(".map.tif.partial/part-*.json"))
+    assert (len(notes) == 4) if kept == 4 else (len(notes) >= kept)
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    predict_map(config)
+    assert sorted(path.name for path in small_disk.iterdir()) == [
+        "map.tif",
+        "map.tif.aux.xml",
+        "probabilities.tif",
+    ]

@@ -1,0 +1,131 @@
+"""From a configuration to a task: what is to be mapped, cut into parts.
+
+plan = make_plan(config, ["scene.tif"])
+plan.parts, plan.grid, plan.scheme
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lcseg.classes import ClassScheme
+from lcseg.errors import LcsegError
+from lcseg.files import locate
+from lcseg.model.info import BundleInfo, read_info
+from lcseg.prediction.config import PredictConfig
+from lcseg.prediction.fit import require_fit
+from lcseg.prediction.parts import cut_parts
+from lcseg.prediction.products import CLASSES, PRODUCTS
+from lcseg.prediction.task import ImageFile, Part, SceneSpec, Task, open_scene
+from lcseg.raster.dataset import source_files
+from lcseg.raster.grid import Grid, Window, pixel_size_m
+from lcseg.raster.source import open_image, require_crs
+
+_LOG = logging.getLogger("lcseg")
+
+_BLEND_SHARE = 8
+"""Blocks that are blended reach this part of their side into their neighbours."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be mapped."""
+
+    info: BundleInfo
+    task: Task
+    parts: tuple[Part, ...]
+    window: Window  # That is mapped, of the scene's grid.
+    grid: Grid  # Of the map.
+    pixel_m: float | None  # Ground sample distance of the map.
+    date: str  # When the image was taken, in ISO 8601; empty: it does not say.
+
+    @property
+    def scheme(self) -> ClassScheme:
+        return self.info.class_scheme
+
+
+def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
+    """Look at the images of one map, refuse what does not fit, and cut it into parts."""
+    info = read_info(config.model)
+    files, factors = [], set()
+    dates: dict[str, str] = {}
+    for path in images:
+        with open_image(path, bands=config.bands) as image:
+            allow = config.allow_ungeoreferenced or not info.pixel_m
+            require_crs(path, image.grid, allow)
+            factors.add(require_fit(info, image, pixel_size_m(image.grid), config))
+            files.append(ImageFile(_absolute(path), image.alpha, _stamp(path)))
+            if image.date:
+                dates.setdefault(image.date[:10], path)
+    if len(dates) > 1:
+        found = " and ".join(f"{date} ({path})" for date, path in sorted(dates.items())[:2])
+        raise LcsegError(
+            f"--images={config.images}",
+            f"a mosaic is of one date, these are of {found}",
+            "choose the images of one date, or map each by itself (--nomosaic)",
+        )
+    factor = sorted(factors)[0]
+    scene = SceneSpec(
+        images=tuple(files),
+        bands=config.bands,
+        dtype=info.dtype,
+        scale=config.scale,
+        offset=config.offset,
+        factor=factor,
+        aoi=_absolute(config.aoi) if config.aoi else "",
+        aoi_sha256=_digest(config.aoi),
+    )
+    blend_px = 0
+    if info.config.get("norm") == "group":
+        blend_px = max(config.block_px // _BLEND_SHARE // info.stride_px, 1) * info.stride_px
+    products = (CLASSES, *(name for name in PRODUCTS if getattr(config, name)))
+    task = Task(
+        bundle=str(locate(config.model)) if "://" in config.model else _absolute(config.model),
+        model_sha256=info.model_sha256,
+        backend="keras",
+        scene=scene,
+        products=products,
+        block_px=config.block_px,
+        blend_px=blend_px,
+    )
+    with open_scene(scene) as opened:
+        window = opened.area.window if opened.area else opened.image.grid.window
+        parts = cut_parts(task, window, info.stride_px) if window.height and window.width else []
+        if opened.area:
+            area = opened.area
+            parts = [
+                replace(part, number=number)
+                for number, part in enumerate(p for p in parts if area.touches(p.window))
+            ]
+        grid = opened.image.grid.part(window)
+    pixel_m = pixel_size_m(grid)
+    if factor != 1:
+        _LOG.info("resampled: read at %.4g m, as in training", pixel_m)
+    date = next(iter(dates), "")
+    return Plan(info, task, tuple(parts), window, grid, pixel_m, date)
+
+
+def _absolute(path: str) -> str:
+    """A path as other processes know it."""
+    return str(Path(path).absolute()) if Path(path).exists() else path
+
+
+def _stamp(path: str) -> tuple[tuple[str, int, int], ...]:
+    """By what a change of a raster is known; files that are not here are known by their name."""
+    stamps = []
+    for file in source_files(path):
+        here = Path(file)
+        stat = here.stat() if here.exists() else None
+        stamps.append((file, stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0))
+    return tuple(stamps)
+
+
+def _digest(path: str) -> str:
+    here = Path(path)
+    if not path or not here.is_file():
+        return ""
+    return hashlib.sha256(here.read_bytes()).hexdigest()

@@ -18,7 +18,7 @@ def main(config: EvaluateConfig) -> None:
     from lcseg.evaluation.assessment import assess
 
     report = assess(config)
-    print(report.scores.table())
+    print(report.text())
     print(f"\nreport: {config.out}/report.html")
 
 

@@ -9,18 +9,19 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from lcseg.classes import IGNORE, ClassScheme, load_scheme
+from lcseg.classes import ClassScheme, load_scheme
 from lcseg.errors import LcsegError
+from lcseg.evaluation.chips import draw_predictions, examine_chips
 from lcseg.evaluation.config import EvaluateConfig
-from lcseg.evaluation.confusion import Confusion
-from lcseg.evaluation.report import Report, write_report
-from lcseg.evaluation.scoring import ChipScorer, score_map
+from lcseg.evaluation.findings import Findings
+from lcseg.evaluation.maps import examine_map
+from lcseg.evaluation.places import read_places
+from lcseg.evaluation.report import Pictures, Report, write_report
+from lcseg.evaluation.tally import rank_scenes
 from lcseg.model.bundle import Bundle, load_bundle
-from lcseg.pictures import draw_panels, figure_png, stretch
+from lcseg.pictures import draw_panels, figure_png
 from lcseg.pipeline.caching import plan_cache
 from lcseg.pipeline.store import ChipStore
 from lcseg.raster.grid import pixel_sizes_agree
@@ -37,8 +38,8 @@ def assess(config: EvaluateConfig) -> Report:
     """Judge a bundle on a split, or a map by a label raster, and write the report."""
     out = Path(config.out)
     with open_workspace(out) as space:
-        report, panels = _assess_bundle(config) if config.model else _assess_map(config)
-        write_report(report, space.folder, panels)
+        report, pictures = _assess_bundle(config) if config.model else _assess_map(config)
+        write_report(report, space.folder, pictures)
     return report
 
 
@@ -50,32 +51,21 @@ def choose_chips(store: ChipStore, n: int) -> list[int]:
     return sorted(np.argsort(-entropy, kind="stable")[:n].tolist())
 
 
-def draw_predictions(
-    model: keras.Model, store: ChipStore, chips: list[int], scheme: ClassScheme, multiple_px: int
-) -> list[list[np.ndarray]]:
-    """Picture chips as rows of (image, label, prediction), uint8 [H, W, 3] each."""
-    rows = []
-    for chip in chips:
-        image, label = store.read_chip(chip)
-        height, width = label.shape
-        pad = [[0, -height % multiple_px], [0, -width % multiple_px], [0, 0]]
-        logits = model(np.pad(image, pad, "reflect")[None], training=False)
-        prediction = tf.argmax(logits[0, :height, :width], -1).numpy().astype(np.uint8)
-        valid = np.any(image, axis=-1)
-        prediction[~valid] = IGNORE
-        rows.append([stretch(image, valid), scheme.colorize(label), scheme.colorize(prediction)])
-    return rows
-
-
-def _assess_bundle(config: EvaluateConfig) -> tuple[Report, bytes]:
+def _assess_bundle(config: EvaluateConfig) -> tuple[Report, Pictures]:
     bundle, manifest = load_bundle(config.model), read_manifest(config.data)
     _require_fit(bundle, manifest, config)
     cache = plan_cache(config.data, manifest, [config.split])
     _LOG.info("%s", cache)
     store = cache.open(config.split, config.quiet)
     stride_px = bundle.info.stride_px
-    scorer = ChipScorer(bundle.model, manifest.class_scheme.n_classes)
-    confusion, _ = scorer.score(store, config.batch, stride_px, config.quiet)
+    findings = examine_chips(
+        bundle.model,
+        store,
+        read_places(config.data, manifest, config.split),
+        manifest.class_scheme,
+        stride_px,
+        config,
+    )
     chips = choose_chips(store, PANEL_CHIPS)
     scheme = bundle.info.class_scheme
     rows = draw_predictions(bundle.model, store, chips, scheme, stride_px)
@@ -86,29 +76,25 @@ def _assess_bundle(config: EvaluateConfig) -> tuple[Report, bytes]:
         "chips": f"{len(store):,} of {manifest.chip_px} px",
     }
     reference = f"{config.data}, split {config.split}"
-    return _report(config.model, reference, scheme, confusion, details), panels
+    report = _report(config.model, reference, scheme, findings, details)
+    return report, Pictures(panels, findings.tiles)
 
 
-def _assess_map(config: EvaluateConfig) -> tuple[Report, None]:
+def _assess_map(config: EvaluateConfig) -> tuple[Report, Pictures]:
     scheme = load_scheme(config.classes)
-    confusion = score_map(
-        config.map,
-        config.label,
-        scheme,
-        config.label_band,
-        config.allow_ungeoreferenced,
-        config.quiet,
-    )
-    return _report(config.map, config.label, scheme, confusion, {}), None
+    findings = examine_map(config, scheme)
+    report = _report(config.map, config.label, scheme, findings, {})
+    return report, Pictures(tiles=findings.tiles)
 
 
 def _report(
     subject: str,
     reference: str,
     scheme: ClassScheme,
-    confusion: Confusion,
+    findings: Findings,
     details: dict[str, str],
 ) -> Report:
+    confusion = findings.tally.confusion
     return Report(
         title=f"{scheme.name}: how good is it?",
         subject=subject,
@@ -118,6 +104,10 @@ def _report(
         scores=confusion.scores(scheme.names),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         details=details,
+        calibration=findings.tally.reliability.calibration(),
+        by_distance=findings.tally.distances(scheme.names),
+        by_scene=rank_scenes(findings.by_scene, scheme.names),
+        worst=findings.worst,
     )
 
 

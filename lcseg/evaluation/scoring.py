@@ -1,8 +1,7 @@
-"""Confusion matrices of models on chips and of maps on label rasters.
+"""Confusion matrices and losses of models on chips, as training asks for after every epoch.
 
 scorer = ChipScorer(model, n_classes=4)
 confusion, loss = scorer.score(store, batch=8, multiple_px=16)
-confusion = score_map("map.tif", "lc.tif", scheme)
 """
 
 from __future__ import annotations
@@ -13,18 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lcseg.classes import IGNORE, ClassScheme
-from lcseg.errors import LcsegError
+from lcseg.classes import IGNORE
 from lcseg.evaluation.confusion import Confusion
 from lcseg.model.losses import LOSSES, Loss
 from lcseg.pipeline.dataset import evaluation_batches
 from lcseg.pipeline.store import ChipStore
 from lcseg.progress import Progress
-from lcseg.raster.class_map import open_class_map
-from lcseg.raster.grid import cover
-from lcseg.raster.label import open_label
-
-_BLOCK_PX = 1024
 
 
 class ChipScorer:
@@ -78,35 +71,6 @@ class ChipScorer:
                 progress.advance(min(batch, len(store) - progress.count))
         value = self._loss.value(tf.constant(add(sums), tf.float32))
         return Confusion(add(counts)), float(value)
-
-
-def score_map(
-    map_path: str,
-    label_path: str,
-    scheme: ClassScheme,
-    label_band: int = 0,
-    allow_ungeoreferenced: bool = False,
-    quiet: bool = True,
-) -> Confusion:
-    """Judge a map by a label raster, which is brought onto the map's grid.
-
-    A map that lcseg wrote holds class indices, as its class names tell. Any other one holds the
-    codes of the scheme; an ignored code is no class, so in a map it is an error.
-    """
-    confusion = Confusion.empty(scheme.n_classes)
-    with open_class_map(map_path, scheme, allow_ungeoreferenced) as mapped:
-        grid = mapped.grid
-        windows = list(cover(grid.height, grid.width, _BLOCK_PX))
-        with (
-            open_label(label_path, grid, scheme, label_band, allow_ungeoreferenced) as label,
-            Progress("evaluate", len(windows), "blocks", quiet) as progress,
-        ):
-            for window in windows:
-                confusion = confusion.add(label.read(window), mapped.read(window))
-                progress.advance()
-    if not confusion.counts.any():
-        raise LcsegError(label_path, "has no labelled pixel where the map has a class")
-    return confusion
 
 
 def _count(labels: tf.Tensor, prediction: tf.Tensor, n_classes: int) -> tf.Tensor:

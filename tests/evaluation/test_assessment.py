@@ -12,10 +12,11 @@ import tensorflow as tf
 from lcseg.classes import IGNORE, load_scheme
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
-from lcseg.evaluation.assessment import assess, choose_chips, draw_predictions
+from lcseg.evaluation.assessment import assess, choose_chips
 from lcseg.evaluation.config import EvaluateConfig
+from lcseg.evaluation.maps import examine_map
 from lcseg.evaluation.report import Report
-from lcseg.evaluation.scoring import ChipScorer, score_map
+from lcseg.evaluation.scoring import ChipScorer
 from lcseg.model.bundle import load_bundle
 from lcseg.pipeline.memory import load_chips
 from lcseg.pipeline.store import ArrayStore
@@ -43,7 +44,7 @@ def require_self_contained(page: str) -> None:
 def test_a_bundle_is_judged_on_a_split_of_a_data_set(tmp_path, bundle, dataset):
     report = judge_bundle(tmp_path / "report", bundle, dataset)
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"report.json", "report.html", "confusion.png"}
+    assert names == {"report.json", "report.html", "confusion.png", "reliability.png"}
     assert read_document(tmp_path / "report" / "report.json", Report) == report
 
     manifest, loaded = read_manifest(dataset), load_bundle(bundle)
@@ -54,7 +55,12 @@ def test_a_bundle_is_judged_on_a_split_of_a_data_set(tmp_path, bundle, dataset):
     assert report.reference == f"{dataset}, split test"
     assert report.details["chips"] == f"{len(store)} of 64 px"
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    assert "Samples" in page
+    for section in ("Samples", "Calibration", "Distance to the border", "it is worst"):
+        assert section in page
+    assert ("Scenes" in page) == (len(report.by_scene) > 1)
+    for parts in (report.by_distance, report.by_scene):
+        assert np.array_equal(sum(np.array(part.counts) for part in parts), confusion.counts)
+    assert sum(b.pixels for b in report.calibration.bins) == report.scores.n_pixels
     require_self_contained(page)
 
 
@@ -68,15 +74,16 @@ def test_a_map_is_judged_by_a_label_raster(tmp_path, bundle, scenes):
     image, label = str(scenes / "0_image.tif"), str(scenes / "0_label.tif")
     out = str(tmp_path / "map.tif")
     predict_map(PredictConfig(str(bundle), image, out, quiet=True))
-    report = assess(
-        EvaluateConfig(
-            str(tmp_path / "report"), map=out, label=label, classes="chesapeake-4", quiet=True
-        )
+    config = EvaluateConfig(
+        str(tmp_path / "report"), map=out, label=label, classes="chesapeake-4", quiet=True
     )
-    assert report.counts == score_map(out, label, SCHEME).cells
+    report = assess(config)
+    assert report.counts == examine_map(config, SCHEME).tally.confusion.cells
     assert (report.subject, report.reference) == (out, label)
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    assert "Samples" not in page
+    for section in ("Samples", "Calibration", "Scenes"):
+        assert section not in page
+    assert "Distance to the border" in page
     require_self_contained(page)
 
 
@@ -138,15 +145,3 @@ def test_the_chips_that_show_the_most_are_chosen():
     assert choose_chips(store, 2) == [2, 3]
     assert choose_chips(store, 3) == [2, 3, 4]
     assert choose_chips(store, 99) == [0, 1, 2, 3, 4]
-
-
-def test_predictions_are_pictured_beside_image_and_label(bundle, dataset):
-    loaded, manifest = load_bundle(bundle), read_manifest(dataset)
-    chips = load_chips(dataset, manifest, "test")
-    odd = ArrayStore(chips.images[:, :51, :61], chips.labels[:, :51, :61], chips.histograms)
-    (row,) = draw_predictions(loaded.model, odd, [1], SCHEME, loaded.info.stride_px)
-    padded_hwc = np.pad(odd.images[1].numpy(), [(0, 1), (0, 3), (0, 0)], "reflect")
-    logits = loaded.model(padded_hwc[None], training=False).numpy()[0, :51, :61]
-    assert [picture.shape for picture in row] == [(51, 61, 3)] * 3
-    assert np.array_equal(row[1], SCHEME.colorize(odd.labels[1].numpy()))
-    assert np.array_equal(row[2], SCHEME.palette[logits.argmax(axis=-1)])

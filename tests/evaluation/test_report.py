@@ -10,8 +10,11 @@ import pytest
 
 from lcseg.classes import ClassScheme, LandClass
 from lcseg.documents import read_document
+from lcseg.evaluation.calibration import Reliability
 from lcseg.evaluation.confusion import Confusion
-from lcseg.evaluation.report import Report, render_html, score_pages, write_report
+from lcseg.evaluation.report import Pictures, Report, render_html, score_pages, write_report
+from lcseg.evaluation.spots import Place, Spot
+from lcseg.evaluation.tally import Tally, count, score_part
 from lcseg.pictures import encode_png
 
 SCHEME = ClassScheme(
@@ -23,7 +26,8 @@ SCHEME = ClassScheme(
     ),
 )
 COUNTS = np.array([[9_000, 1_000, 0], [500, 12_345, 0], [0, 0, 0]], np.int64)
-PANELS = encode_png(np.zeros((4, 4, 3), np.uint8))
+PNG = encode_png(np.zeros((4, 4, 3), np.uint8))
+PANELS = Pictures(PNG)
 
 
 def make_report(counts: np.ndarray, details: dict[str, str]) -> Report:
@@ -102,7 +106,7 @@ def test_the_page_asks_for_nothing_else(report):
     page = Page(text)
     assert page.references == [
         "data:,",
-        "data:image/png;base64," + base64.b64encode(PANELS).decode(),
+        "data:image/png;base64," + base64.b64encode(PNG).decode(),
     ]
     assert not re.search(r"https?:|//|url\(|@import", render_html(report))
     assert not {"script", "iframe", "object", "form"} & set(page.tags)
@@ -144,6 +148,62 @@ def test_a_report_of_no_pixels_says_so(tmp_path):
     assert "No pixel has both a label and a prediction" in text
     assert "None" not in text
     assert "nan" not in text
+
+
+def make_closer_report(scenes: int = 25, pixels: int = 10_000) -> Report:
+    """A report with all that a closer look finds: each scene is a little better than the last."""
+    counts = np.array([[9_000, 1_000, 0], [500, 12_345, 0], [0, 0, 0]], np.int64)
+    parts = [
+        score_part(f"scene <{i}>", Confusion(counts + np.diag([i, i, 0])), SCHEME.names)
+        for i in range(scenes)
+    ]
+    confidence = np.full(pixels, 0.9, np.float32)
+    reliability = Reliability.empty().add(confidence, np.arange(pixels) % 5 > 0)
+    return dataclasses.replace(
+        make_report(COUNTS, {}),
+        calibration=reliability.calibration(),
+        by_distance=Tally.empty(3).distances(SCHEME.names),
+        by_scene=tuple(parts),
+        worst=(Spot(Place("scene <7>", 1024, 256, 3), 12_345, 0.25), Spot(Place("", 0, 5), 9, 0.5)),
+    )
+
+
+def test_a_closer_look_is_written_and_shown(tmp_path):
+    report = make_closer_report()
+    tiles = [[("label", PNG), ("map", PNG)]] * 2
+    write_report(report, tmp_path, Pictures(PNG, tiles))
+    assert read_document(tmp_path / "report.json", Report) == report
+    assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "in 15 bins of equal width, is <b>0.100</b>" in text
+    assert "It claims more than it holds" in text
+    assert "These are the first 20 of 25" in text
+    cells = Page(text).cells
+    assert text.count("scene &lt;") == 21
+    assert cells.count("0") == 7  # The support of a class, and six bands of distance.
+    assert "row 1,024, column 256" in text
+    assert "of 9 px right:" in text
+    data = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    assert Page(text).references.count(data) == 5
+    assert not re.search(r"https?:|url\(|@import|<b>tree", text)
+
+
+def test_what_matters_most_is_told_as_text():
+    scores, *lines = make_closer_report().text().rsplit("\n", 2)
+    assert scores == make_report(COUNTS, {}).scores.table()
+    assert lines == [
+        "calibration error (ECE, 15 bins) 0.100: confidence 0.900, accuracy 0.800",
+        "worst of 25 scenes: scene <0>, overall accuracy 0.934",
+    ]
+    assert make_report(COUNTS, {}).text() == scores
+    bands = count(np.arange(3, dtype=np.uint8)[None], np.zeros((1, 3), np.uint8), None, 3)
+    near = dataclasses.replace(make_report(COUNTS, {}), by_distance=bands.distances(SCHEME.names))
+    assert near.text().endswith("by distance to the label border: 0.333 at 1 px")
+
+
+def test_one_scene_is_not_ranked():
+    assert "Scenes" not in render_html(make_closer_report(scenes=1))
+    assert "worst of" not in make_closer_report(scenes=1).text()
 
 
 def test_another_template_can_import_the_pieces(report):

@@ -1,6 +1,4 @@
-"""Scores of models on chips and of maps on labels, held against scikit-learn and numpy."""
-
-from pathlib import Path
+"""Scores of models on chips, held against scikit-learn and numpy."""
 
 import keras
 import numpy as np
@@ -9,27 +7,23 @@ import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
 from lcseg.classes import IGNORE, load_scheme
-from lcseg.errors import LcsegError, UnknownCodesError
-from lcseg.evaluation.scoring import ChipScorer, score_map
+from lcseg.evaluation.scoring import ChipScorer
 from lcseg.model.config import UNetConfig
 from lcseg.model.losses import LOSSES
 from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.store import ArrayStore
-from lcseg.raster.cog import class_map_profile, write_cog
-from lcseg.raster.grid import Grid, Window
 from lcseg.records.statistics import count_classes
 
 SCHEME = load_scheme("chesapeake-4")
 STRIDE_PX = 4
 WEIGHTS = np.array([0.5, 1.0, 2.0, 3.5], np.float32)
-PLACE = (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0)
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
     keras.utils.set_random_seed(0)
     model_input = ModelInput(3, "uint8", (120.0,) * 3, (50.0,) * 3)
-    return build_unet(UNetConfig(2, 4, "none"), model_input, SCHEME.n_classes)
+    return build_unet(UNetConfig(2, 4, norm="none"), model_input, SCHEME.n_classes)
 
 
 def make_store(count: int, chip_px: int) -> ArrayStore:
@@ -145,109 +139,3 @@ def test_chips_without_any_label_count_nowhere(model):
     confusion, loss = ChipScorer(model, 4).score(make_store(1, 16), 4, STRIDE_PX)
     assert not confusion.counts.any()
     assert loss == 0
-
-
-def make_labels(height: int, width: int, seed: int) -> np.ndarray:
-    """Class indices with ignored pixels, uint8."""
-    random = np.random.default_rng(seed)
-    return random.choice([0, 1, 2, 3, IGNORE], (height, width)).astype(np.uint8)
-
-
-def to_codes(label_hw: np.ndarray) -> np.ndarray:
-    """Source codes of chesapeake-4 for class indices; 0 where there is no label."""
-    lut = np.zeros(256, np.uint8)
-    lut[:4] = [1, 2, 3, 5]
-    return lut[label_hw]
-
-
-def count_slowly(label_hw: np.ndarray, map_hw: np.ndarray) -> np.ndarray:
-    both = (label_hw != IGNORE) & (map_hw != IGNORE)
-    return confusion_matrix(label_hw[both], map_hw[both], labels=range(4))
-
-
-@pytest.fixture
-def write_map(tmp_path):
-    """A function that writes class indices as a map of lcseg."""
-
-    def write(map_hw: np.ndarray) -> str:
-        grid = Grid(*map_hw.shape, PLACE, "EPSG:26918")
-        with write_cog(tmp_path / "map.tif", grid, class_map_profile(SCHEME)) as writer:
-            writer.write(Window(0, 0, *map_hw.shape), map_hw)
-        return str(tmp_path / "map.tif")
-
-    return write
-
-
-def test_a_map_is_judged_by_a_label_raster(write_map, make_raster):
-    map_hw, label_hw = make_labels(300, 200, 0), make_labels(300, 200, 1)
-    confusion = score_map(
-        write_map(map_hw), make_raster("lc.tif", to_codes(label_hw)), SCHEME, quiet=True
-    )
-    assert np.array_equal(confusion.counts, count_slowly(label_hw, map_hw))
-    assert confusion.counts.min() > 0
-
-
-def test_blocks_of_a_large_map_are_counted_once(write_map, make_raster):
-    map_hw, label_hw = make_labels(1100, 1050, 0), make_labels(1100, 1050, 1)
-    confusion = score_map(write_map(map_hw), make_raster("lc.tif", to_codes(label_hw)), SCHEME)
-    assert np.array_equal(confusion.counts, count_slowly(label_hw, map_hw))
-
-
-def test_a_label_raster_of_other_pixels_and_place_is_brought_onto_the_map(write_map, make_raster):
-    map_hw, coarse_hw = make_labels(100, 90, 0), make_labels(30, 50, 1)
-    place = (3.0, 0.0, PLACE[2] + 24, 0.0, -3.0, PLACE[5] - 6)
-    label = make_raster("lc.tif", to_codes(coarse_hw), transform=place)
-    label_hw = np.full((100, 90), IGNORE, np.uint8)
-    label_hw[6:96, 24:] = coarse_hw.repeat(3, axis=0).repeat(3, axis=1)[:, :66]
-    confusion = score_map(write_map(map_hw), label, SCHEME)
-    assert np.array_equal(confusion.counts, count_slowly(label_hw, map_hw))
-
-
-def test_the_label_may_be_one_band_of_several(write_map, make_raster):
-    map_hw, label_hw = make_labels(50, 50, 0), make_labels(50, 50, 1)
-    bands = np.dstack([np.full_like(label_hw, 9), to_codes(label_hw)])
-    label = make_raster("lc.tif", bands)
-    confusion = score_map(write_map(map_hw), label, SCHEME, label_band=2)
-    assert np.array_equal(confusion.counts, count_slowly(label_hw, map_hw))
-
-
-def test_a_map_of_other_classes_is_refused(write_map, make_raster):
-    path, label = write_map(make_labels(20, 20, 0)), make_raster("lc.tif", make_labels(20, 20, 1))
-    message = "map.tif: has the classes water, tree/forest, .*--classes has water, .*impervious"
-    with pytest.raises(LcsegError, match=message):
-        score_map(path, label, load_scheme("chesapeake-6"))
-
-
-def test_a_foreign_map_holds_the_codes_of_the_scheme(make_raster):
-    map_hw, label_hw = make_labels(40, 60, 0), make_labels(40, 60, 1)
-    foreign = make_raster("foreign.tif", to_codes(map_hw), nodata=0)
-    confusion = score_map(foreign, make_raster("lc.tif", to_codes(label_hw)), SCHEME)
-    assert np.array_equal(confusion.counts, count_slowly(label_hw, map_hw))
-
-
-def test_a_foreign_map_with_an_ignored_code_may_hold_class_indices_and_is_refused(make_raster):
-    indices_hw = make_labels(40, 60, 0) % 4
-    foreign = make_raster("foreign.tif", indices_hw.astype(np.uint8))
-    with pytest.raises(
-        UnknownCodesError, match=r"does not name: 0 \(.* px\).*declare what is no data"
-    ):
-        score_map(foreign, make_raster("lc.tif", to_codes(indices_hw)), SCHEME)
-
-
-def test_codes_of_a_foreign_map_that_the_scheme_does_not_name_are_refused(make_raster):
-    foreign = make_raster("foreign.tif", np.full((8, 8), 77, np.uint8))
-    with pytest.raises(UnknownCodesError, match=r"foreign.tif: codes .* 77 \(64 px\)"):
-        score_map(foreign, make_raster("lc.tif", np.ones((8, 8), np.uint8)), SCHEME)
-
-
-def test_rasters_that_share_no_labelled_pixel_are_refused(write_map, make_raster):
-    map_hw = make_labels(20, 20, 0)
-    label = make_raster("lc.tif", to_codes(np.where(map_hw == IGNORE, 2, IGNORE)))
-    with pytest.raises(LcsegError, match=r"lc.tif: has no labelled pixel where the map has"):
-        score_map(write_map(map_hw), label, SCHEME)
-
-
-def test_a_map_that_is_not_a_raster_is_refused(tmp_path: Path, make_raster):
-    (tmp_path / "map.tif").write_text("not a raster")
-    with pytest.raises(LcsegError, match=r"map.tif: is not a raster that can be opened"):
-        score_map(str(tmp_path / "map.tif"), make_raster("lc.tif", make_labels(8, 8, 0)), SCHEME)

@@ -13,7 +13,7 @@ def test_a_bundle_is_judged_and_its_scores_are_told(lcseg, bundle, dataset, tmp_
     result = lcseg("evaluate", f"--model={bundle}", f"--data={dataset}", f"--out={out}", "--quiet")
     assert result.returncode == 0
     report = read_document(out / "report.json", Report)
-    assert result.stdout == f"{report.scores.table()}\n\nreport: {out}/report.html\n"
+    assert result.stdout == f"{report.text()}\n\nreport: {out}/report.html\n"
     assert (out / "report.html").exists()
 
 

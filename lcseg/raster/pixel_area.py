@@ -48,8 +48,8 @@ def measure_rows(grid: Grid, path: str) -> np.ndarray:
 
 def _measure_ground(grid: Grid, crs: str, path: str) -> np.ndarray:
     """Areas of the first, middle and last pixel of each row, float64 [H, 3], square metres."""
-    middle = [np.array([value]) for value in grid.affine @ (grid.width / 2, grid.height / 2)]
-    lon, lat = transform_places(crs, "EPSG:4326", *middle, path)
+    x, y = (np.array([value]) for value in grid.affine @ (grid.width / 2, grid.height / 2))
+    lon, lat = transform_places(crs, "EPSG:4326", x, y, path)
     rows = np.arange(grid.height)[:, None, None] + np.array([0, 0, 1, 1])
     cols = np.array([0, grid.width // 2, grid.width - 1])[:, None] + np.array([0, 1, 1, 0])
     x, y = grid.affine @ (np.broadcast_to(cols, (grid.height, 3, 4)), rows)

@@ -1,6 +1,6 @@
 """A bundle: the folder that is a trained model, complete.
 
-save_bundle("run/bundle", model, info)
+save_bundle("run/bundle", model, info, card)   # the card is for people
 bundle = load_bundle("run/bundle")
 bundle.model, bundle.info.class_scheme, bundle.info.halo_px
 """
@@ -16,8 +16,19 @@ import keras
 
 from lcseg.documents import write_document
 from lcseg.errors import LcsegError
-from lcseg.files import exists, fetched, list_files, locate, move, remove, scratch_in
+from lcseg.files import (
+    exists,
+    fetched,
+    list_files,
+    locate,
+    move,
+    remove,
+    scratch_in,
+    write_bytes,
+)
 from lcseg.model.info import FILE, BundleInfo, read_info
+
+CARD = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
@@ -29,8 +40,10 @@ class Bundle:
     model: keras.Model  # Raw pixels in, logits out.
 
 
-def save_bundle(folder: str | Path, model: keras.Model, info: BundleInfo) -> BundleInfo:
-    """Write a bundle, replacing the one that is there.
+def save_bundle(
+    folder: str | Path, model: keras.Model, info: BundleInfo, card: str = ""
+) -> BundleInfo:
+    """Write a bundle, replacing the one that is there; without a `card` it has none.
 
     The Keras file is named by its content, and `bundle.json`, which names it, is renamed into
     place last: at every moment the folder holds one whole bundle, the old or the new.
@@ -43,6 +56,10 @@ def save_bundle(folder: str | Path, model: keras.Model, info: BundleInfo) -> Bun
         model_file = f"model-{digest[:12]}.keras"
         move(aside, folder / model_file)
     info = dataclasses.replace(info, model_file=model_file, model_sha256=digest)
+    if card:
+        write_bytes(folder / CARD, card.encode())
+    else:
+        remove(folder / CARD)
     write_document(folder / FILE, info)
     for old in list_files(folder, "model-*.keras"):
         if old.name != model_file:

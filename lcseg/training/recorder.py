@@ -16,6 +16,7 @@ import keras
 
 from lcseg import __version__
 from lcseg.evaluation.assessment import PANEL_CHIPS, choose_chips, draw_predictions
+from lcseg.evaluation.card import describe_model
 from lcseg.evaluation.confusion import Confusion, Scores
 from lcseg.model.bundle import save_bundle
 from lcseg.model.info import FORMAT, VERSION, BundleInfo
@@ -108,4 +109,5 @@ class Recorder:
             scores={name: getattr(scores, name) for name in _KEPT_SCORES},
             config=flatten(config),
         )
-        save_bundle(self._folder.bundle, self._model, info)
+        card = describe_model(info, manifest, scores)
+        save_bundle(self._folder.bundle, self._model, info, card)

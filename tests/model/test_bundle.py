@@ -49,6 +49,14 @@ def test_bundle_is_replaced_and_leaves_no_file_of_the_old_one(own_bundle):
         np.testing.assert_array_equal(new, old)
 
 
+def test_card_is_that_of_the_model_that_was_saved_last(own_bundle):
+    loaded = load_bundle(own_bundle)
+    save_bundle(own_bundle, loaded.model, loaded.info, "# card\n")
+    assert files_of(own_bundle)["MODEL_CARD.md"] == b"# card\n"
+    save_bundle(own_bundle, loaded.model, loaded.info)
+    assert "MODEL_CARD.md" not in files_of(own_bundle)
+
+
 @pytest.mark.parametrize("where", ["while the model is written", "before the document is"])
 def test_old_bundle_stays_readable_if_saving_breaks_off(own_bundle, monkeypatch, where):
     loaded = load_bundle(own_bundle)

@@ -55,9 +55,13 @@ def test_exported_bundle_answers_as_it_did(bundle, tmp_path, name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("norm", ["sync_batch", "group", "none"])
 def test_model_of_less_precision_is_exported_in_float32(save_bundle_of, tmp_path, name, norm):
-    bundle = save_bundle_of(tmp_path / "bundle", UNetConfig(2, 4, norm, "bfloat16"))
+    bundle = save_bundle_of(
+        tmp_path / "bundle", UNetConfig(2, 4, norm=norm, mixed_precision="bfloat16")
+    )
     model = load_bundle(bundle).model
-    plain = build_unet(UNetConfig(2, 4, norm), ModelInput(4, "uint8", (100.0,) * 4, (40.0,) * 4), 4)
+    plain = build_unet(
+        UNetConfig(2, 4, norm=norm), ModelInput(4, "uint8", (100.0,) * 4, (40.0,) * 4), 4
+    )
     plain.set_weights(model.get_weights())
     images = pixels(1, 16, 16, 4)
     logits = RUNS[name](export(config_of(bundle, name, tmp_path)).out, images)

@@ -60,7 +60,7 @@ def test_graph_takes_any_number_of_images_of_any_size(small, n, rows, cols):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("depth", range(5))
 def test_graph_of_every_norm_and_depth_answers_as_keras_does(save_bundle_of, tmp_path, norm, depth):
-    model = load_bundle(save_bundle_of(tmp_path / "bundle", UNetConfig(depth, 6, norm))).model
+    model = load_bundle(save_bundle_of(tmp_path / "bundle", UNetConfig(depth, 6, norm=norm))).model
     images = pixels(2, 32, 48, 4)
     np.testing.assert_allclose(answer(open_graph(model), images), model(images), atol=1e-4)
 
@@ -85,11 +85,22 @@ def test_graph_takes_the_whole_range_of_every_type(save_bundle_of, tmp_path, dty
 def test_graph_of_a_model_of_less_precision_is_in_float32(precision, norm):
     model_input = ModelInput(4, "uint8", (100.0,) * 4, (40.0,) * 4)
     mixed, plain = (
-        build_unet(UNetConfig(2, 4, norm, p), model_input, 3) for p in (precision, "none")
+        build_unet(UNetConfig(2, 4, norm=norm, mixed_precision=p), model_input, 3)
+        for p in (precision, "none")
     )
     plain.set_weights(mixed.get_weights())
     images = pixels(1, 16, 16, 4)
     np.testing.assert_allclose(answer(open_graph(mixed), images), plain(images), atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel_px", [(1, 1), (3, 5), (7, 7)])
+def test_kernel_of_any_odd_size_stays_centred(kernel_px):
+    image = keras.Input((None, None, 3), dtype="float32")
+    model = keras.Model(image, layers.Conv2D(2, kernel_px, padding="same")(image))
+    images = pixels(1, 9, 10, 3, dtype="float32")
+    np.testing.assert_allclose(
+        answer(open_graph(model), images), model(images), rtol=1e-5, atol=1e-3
+    )
 
 
 def test_constant_band_is_not_divided_by_nothing():
@@ -100,7 +111,7 @@ def test_constant_band_is_not_divided_by_nothing():
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_graph_asks_no_more_than_onnxruntime_1_17_loads(norm):
-    model = build_unet(UNetConfig(1, 2, norm), ModelInput(1, "uint8", (0.0,), (1.0,)), 2)
+    model = build_unet(UNetConfig(1, 2, norm=norm), ModelInput(1, "uint8", (0.0,), (1.0,)), 2)
     made = to_onnx(model, "image", "logits", {})
     assert [opset.domain for opset in made.opset_import] == [""]
     assert made.opset_import[0].version <= OPSET_OF_ONNXRUNTIME_1_17

@@ -11,7 +11,7 @@ from lcseg.errors import LcsegError
 from lcseg.model.bundle import load_bundle
 from lcseg.model.config import UNetConfig
 from lcseg.pipeline.config import InputConfig
-from lcseg.records.manifest import read_manifest, write_manifest
+from lcseg.records.manifest import describe, read_manifest, write_manifest
 from lcseg.training.config import OptimizerConfig, TrainConfig
 from lcseg.training.run import History, RunFolder, flatten, open_run
 from lcseg.training.signals import StopRequest
@@ -75,6 +75,10 @@ def test_run_folder_holds_what_was_asked_and_what_came_out(finished):
     )
     assert info.scores["mean_iou"] == summary.best_mean_iou
     assert info.step in [row.step for row in RunFolder(folder).read_history().rows]
+    card = (Path(summary.bundle) / "MODEL_CARD.md").read_text()
+    assert f"Trained for {info.step:,} steps with lcseg" in card
+    assert describe(manifest.splits, manifest.class_scheme) in card
+    assert f"mean IoU {summary.best_mean_iou:.3f}" in card
 
 
 def test_finished_run_is_left_as_it_is(finished):

@@ -49,6 +49,8 @@ VERBS = {
     "scaling": ("scaling", "measure how training scales, and project it"),
     "evaluate": ("evaluate", "say how good a model or a map is"),
     "predict": ("predict", "map a raster with a trained model"),
+    "sample": ("sample", "draw points from a map, for people to look at"),
+    "area": ("area", "judge a map by such points, and estimate areas"),
     "export": ("export", "write a trained model as SavedModel or ONNX"),
     "demo": ("demo", "go the whole way once, on a made-up landscape"),
 }

@@ -10,7 +10,7 @@ import pytest
 
 from lcseg.cli import VERBS
 from lcseg.demo.config import DemoConfig
-from lcseg.evaluation.config import EvaluateConfig
+from lcseg.evaluation.config import AreaConfig, EvaluateConfig, SampleConfig
 from lcseg.model.config import ExportConfig
 from lcseg.prediction.config import PredictConfig
 from lcseg.records.config import ConvertConfig, InspectConfig
@@ -26,6 +26,8 @@ CONFIGS = {
     "scaling": ScalingConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
+    "sample": SampleConfig,
+    "area": AreaConfig,
     "export": ExportConfig,
     "demo": DemoConfig,
 }

@@ -22,10 +22,13 @@ class UNetConfig:
     mixed_precision: Annotated[
         Literal["none", "bfloat16", "float16"], "Type to compute in; weights stay float32."
     ] = "none"
+    kernel_px: Annotated[int, "Side of the kernels, an odd number of pixels."] = 3
 
     def __post_init__(self) -> None:
         if not (0 <= self.depth <= 8 and self.width >= 1):
             raise ValueError("--depth must be 0 to 8 and --width at least 1")
+        if not (self.kernel_px % 2 and 1 <= self.kernel_px <= 15):
+            raise ValueError("--kernel_px must be an odd number from 1 to 15")
 
     @property
     def stride_px(self) -> int:

@@ -14,8 +14,6 @@ from keras import layers
 
 from lcseg.model.config import UNetConfig
 
-KERNEL_PX = 3
-
 _GROUPS = 32
 """At most so many groups of filters, as Wu and He 2018 (arXiv:1803.08494) have them."""
 
@@ -74,7 +72,7 @@ def _convolve_twice(
     for part in "ab":
         x = layers.Conv2D(
             config.width * 2**level,
-            KERNEL_PX,
+            config.kernel_px,
             padding="same",
             use_bias=config.norm == "none",
             kernel_initializer="he_normal",

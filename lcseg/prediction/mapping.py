@@ -68,12 +68,14 @@ def predict_maps(config: PredictConfig) -> list[PredictSummary]:
     if len({each.out for each in named}) < len(named):
         raise LcsegError(f"--images={config.images}", "two images have the same name", "rename one")
     summaries = []
+    is_anything_there = False
     for each in named:
         started_s = time.monotonic()
         plan = make_plan(each, [each.image])
+        is_anything_there |= bool(plan.parts)
         if plan.parts and not _is_done(plan, each):
             summaries.append(_carry_out(plan, each, started_s))
-    if not summaries and not any(Path(each.out).exists() for each in named):
+    if not is_anything_there:
         raise _nothing_there(config)
     return summaries
 
@@ -217,10 +219,15 @@ def _finish_maps(
             join_pieces(joined, pieces, plan.grid, profile)
             replace_cog(joined, made[product], profile)
     for product, path in made.items():
-        outs[product].parent.mkdir(parents=True, exist_ok=True)
-        path.replace(outs[product])
-        aux_path(outs[product]).unlink(missing_ok=True)
+        give_name(path, outs[product])
     write_class_names(outs[CLASSES], plan.scheme)
+
+
+def give_name(path: Path, out: Path) -> None:
+    """Have a raster that is whole take its name."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(out)
+    aux_path(out).unlink(missing_ok=True)
 
 
 def _outs(config: PredictConfig) -> dict[str, Path]:

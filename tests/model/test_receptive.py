@@ -10,18 +10,18 @@ from lcseg.model.receptive import measure_halo
 from lcseg.model.unet import ModelInput, build_unet
 
 
-def reach_of_unet(depth: int) -> tuple[int, int]:
+def reach_of_unet(depth: int, kernel_px: int = 3) -> tuple[int, int]:
     """How many pixels before and after an aligned block can change it, not yet rounded.
 
     One pixel at a time is followed forwards along a row, through a U-Net written out as sets of
     lit pixels.
     """
     stride = 2**depth
-    side, start = 32 * stride, 14 * stride
+    side, start = 84 * stride, 40 * stride
 
     def twice(lit: np.ndarray) -> np.ndarray:
         for _ in range(2):
-            lit = np.convolve(lit, np.ones(3), "same") > 0
+            lit = np.convolve(lit, np.ones(kernel_px), "same") > 0
         return lit
 
     def unet(lit: np.ndarray, level: int) -> np.ndarray:
@@ -50,9 +50,10 @@ def make_sensitive(model: keras.Model, seed: int) -> keras.Model:
     return model
 
 
-def dark_unet(depth: int, norm: str) -> keras.Model:
+def dark_unet(depth: int, norm: str, kernel_px: int = 3) -> keras.Model:
     model_input = ModelInput(1, "float32", (0.0,), (1.0,))
-    return make_sensitive(build_unet(UNetConfig(depth, 2, norm), model_input, 2), depth)
+    config = UNetConfig(depth, 2, norm, kernel_px=kernel_px)
+    return make_sensitive(build_unet(config, model_input, 2), depth)
 
 
 def test_halo_is_the_margin_that_a_block_needs():
@@ -69,13 +70,19 @@ def test_halo_is_the_reach_of_the_drawing_rounded_up_to_the_stride(depth, norm):
     reach_px = max(reach_of_unet(depth))
     assert halo_px % stride == 0
     assert reach_px <= halo_px < reach_px + stride
+    assert halo_px <= 1.1 * reach_px
 
 
-@pytest.mark.parametrize(("depth", "norm"), [(0, "batch"), (1, "none"), (2, "batch"), (4, "none")])
-def test_pixel_at_the_reach_changes_a_block_and_one_beyond_does_not(depth, norm):
-    model, stride = dark_unet(depth, norm), 2**depth
+@pytest.mark.parametrize(
+    ("depth", "norm", "kernel_px"),
+    [(0, "batch", 3), (1, "none", 3), (2, "batch", 3), (4, "none", 3), (2, "none", 5)]
+    + [(1, "sync_batch", 7), (3, "batch", 1)],
+)
+def test_pixel_at_the_reach_changes_a_block_and_one_beyond_does_not(depth, norm, kernel_px):
+    model, stride = dark_unet(depth, norm, kernel_px), 2**depth
     halo_px = measure_halo(model, stride)
-    before_px, after_px = reach_of_unet(depth)
+    before_px, after_px = reach_of_unet(depth, kernel_px)
+    assert max(before_px, after_px) <= halo_px <= 1.1 * max(before_px, after_px)
     start = halo_px + stride
     block = slice(start, start + 4 * stride)
     side = 2 * start + 4 * stride
@@ -100,7 +107,7 @@ def test_pixel_at_the_reach_changes_a_block_and_one_beyond_does_not(depth, norm)
 @pytest.mark.parametrize("seed", range(4))
 def test_random_pixels_beyond_the_halo_change_nothing_of_a_block(seed):
     random = np.random.default_rng(seed)
-    config = UNetConfig(int(random.integers(0, 4)), 2, str(random.choice(["none", "batch"])))
+    config = UNetConfig(int(random.integers(0, 4)), 2, norm=str(random.choice(["none", "batch"])))
     keras.utils.set_random_seed(seed)
     model = build_unet(config, ModelInput(2, "uint8", (100.0,) * 2, (50.0,) * 2), 3)
     stride = config.stride_px

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import rasterio
+from maps import CLOSE, infer_whole, is_sure, make_values, read
 from rio_cogeo import cog_validate
 
 from lcseg.classes import IGNORE, load_scheme
@@ -28,26 +29,9 @@ from lcseg.raster.grid import Grid, Window
 from lcseg.raster.source import grid_of, open_image
 from lcseg.synthetic import Landscape, make_landscape
 
-CLOSE = 1e-5
 CRS = "EPSG:26918"
 TRANSFORM = (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0)
 SCHEME = load_scheme("chesapeake-4")
-
-
-def make_values(height: int, width: int, bands: int = 4) -> np.ndarray:
-    """Noise: with it, what a pixel is depends on all that the network sees around it."""
-    return np.random.default_rng([height, width]).integers(0, 256, (height, width, bands), np.uint8)
-
-
-def infer_whole(bundle: Bundle, image_hwc: np.ndarray) -> np.ndarray:
-    """Probabilities of a whole scene in one pass, float64 [H, W, K]."""
-    (height, width), halo, stride = image_hwc.shape[:2], bundle.info.halo_px, bundle.info.stride_px
-    pad = [(halo, halo + -size % stride) for size in (height, width)]
-    plane_hwc = np.pad(image_hwc, [*pad, (0, 0)], mode="reflect")
-    logits = bundle.model(plane_hwc[None], training=False).numpy()[0].astype(np.float64)
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probs = powers / powers.sum(axis=-1, keepdims=True)
-    return probs[halo : halo + height, halo : halo + width]
 
 
 def infer_blocks(bundle: Bundle, path: str, block_px: int) -> np.ndarray:
@@ -62,18 +46,6 @@ def infer_blocks(bundle: Bundle, path: str, block_px: int) -> np.ndarray:
             of_block = predictor.to_probabilities(predictor.predict(padded_hwc)[1])
             probs[inside.slices] = of_block[: inside.height, : inside.width]
     return probs
-
-
-def is_sure(probs_hwk: np.ndarray) -> np.ndarray:
-    """Where the two best probabilities differ by more than rounding can, bool [H, W]."""
-    best = np.sort(probs_hwk, axis=-1)
-    return best[..., -1] - best[..., -2] > CLOSE
-
-
-def read(path: Path) -> np.ndarray:
-    """The bands of a raster, [H, W, C]."""
-    with rasterio.open(path) as dataset:
-        return np.moveaxis(dataset.read(), 0, -1)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,232 @@
+"""Parts: the same answer whoever gives it, and whenever."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import distributed
+import numpy as np
+import pytest
+
+from lcseg.errors import LcsegError
+from lcseg.model.config import UNetConfig
+from lcseg.prediction import mapping
+from lcseg.prediction.config import PredictConfig
+from lcseg.prediction.mapping import predict_map
+from lcseg.prediction.parts import predict_part
+from lcseg.prediction.plan import make_plan
+from lcseg.raster.grid import Window
+
+HEIGHT, WIDTH, BLOCK_PX = 300, 220, 64
+
+
+@pytest.fixture(scope="module")
+def config(bundle, tmp_path_factory) -> PredictConfig:
+    """A map of six parts with all its products, of a scene whose corner is missing."""
+    from conftest import write_raster
+
+    folder = tmp_path_factory.mktemp("parts")
+    values_hwc = np.random.default_rng(0).integers(1, 256, (HEIGHT, WIDTH, 4), np.uint8)
+    values_hwc[:140, :130] = 0
+    image = write_raster(folder / "scene.tif", values_hwc, nodata=0, photometric="MINISBLACK")
+    paths = {
+        what: str(folder / f"{what}.tif") for what in ("probabilities", "confidence", "margin")
+    }
+    return PredictConfig(
+        str(bundle), image, str(folder / "map.tif"), **paths, block_px=BLOCK_PX, quiet=True
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(config) -> dict[str, str]:
+    """The checksums of what one process makes."""
+    predict_map(config)
+    return hash_files(Path(config.out).parent)
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.name != "scene.tif"
+    }
+
+
+def into(config: PredictConfig, folder: Path, **options: object) -> PredictConfig:
+    """The same map in another folder."""
+    outs = ("out", "probabilities", "confidence", "margin")
+    moved = {flag: str(folder / Path(getattr(config, flag)).name) for flag in outs}
+    return replace(config, **moved, **options)
+
+
+def test_part_says_what_it_has_written(config, tmp_path):
+    parts = make_plan(config, [config.image]).parts
+    assert [part.window for part in parts] == [
+        Window(0, 0, 128, 128),
+        Window(0, 128, 128, 92),
+        Window(128, 0, 128, 128),
+        Window(128, 128, 128, 92),
+        Window(256, 0, 44, 128),
+        Window(256, 128, 44, 92),
+    ]
+    outcome = predict_part(parts[1], str(tmp_path))
+    assert sum(outcome.class_pixels) == 128 * 90
+    assert outcome.files == {
+        what: (tmp_path / f"{what}-00001.tif").stat().st_size
+        for what in ("classes", "probabilities", "confidence", "margin")
+    }
+    empty = predict_part(parts[0], str(tmp_path))
+    assert (empty.files, sum(empty.class_pixels)) == ({}, 0)
+    mapping.forget()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 3])
+def test_any_number_of_workers_gives_the_same_bytes(config, expected, tmp_path, workers):
+    predict_map(into(config, tmp_path, workers=workers))
+    assert hash_files(tmp_path) == expected
+
+
+@pytest.mark.slow
+def test_cluster_gives_the_same_bytes(config, expected, tmp_path):
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address=None, memory_limit=0
+    ) as cluster:
+        predict_map(into(config, tmp_path, scheduler=cluster.scheduler_address))
+    assert hash_files(tmp_path) == expected
+
+
+def test_work_that_was_interrupted_goes_on(config, expected, tmp_path, monkeypatch):
+    done: list[int] = []
+
+    def few(parts, *rest):
+        for part, outcome in mapping_run(parts, *rest):
+            yield part, outcome
+            done.append(part.number)
+            if len(done) == 3:
+                raise KeyboardInterrupt
+
+    mapping_run = mapping.run_parts
+    again = into(config, tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(mapping, "run_parts", few)
+        predict_map(again)
+    assert [path.name for path in tmp_path.iterdir()] == [".map.tif.partial"]
+    (tmp_path / ".map.tif.partial" / "classes-00002.tif").write_bytes(b"damaged")
+    few.stop = None
+    asked: list[int] = []
+
+    def all_of(parts, *rest):
+        asked.extend(part.number for part in parts)
+        return mapping_run(parts, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mapping, "run_parts", all_of)
+        predict_map(again)
+    assert asked == [2, 3, 4, 5]
+    assert hash_files(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"block_px": 32}, {"bands": ("4", "3", "2", "1")}, {"scale": 0.5}, {"margin": ""}],
+    ids=["block_px", "bands", "scale", "margin"],
+)
+def test_parts_of_another_map_are_not_used(config, tmp_path, monkeypatch, change):
+    first = into(config, tmp_path)
+    stop_after_first(monkeypatch, first)
+    asked: list[int] = []
+
+    def spy(parts, *rest):
+        asked.extend(part.number for part in parts)
+        return iter(())
+
+    changed = replace(first, **change)
+    with monkeypatch.context() as patch, pytest.raises(KeyError):
+        patch.setattr(mapping, "run_parts", spy)
+        predict_map(changed)
+    assert asked[0] == 0
+
+
+def stop_after_first(monkeypatch, config):
+    run = mapping.run_parts
+
+    def one(parts, *rest):
+        yield next(run(parts, *rest))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(mapping, "run_parts", one)
+        predict_map(config)
+
+
+def test_an_image_that_has_changed_is_predicted_anew(config, tmp_path, monkeypatch):
+    image = Path(config.image)
+    copy = tmp_path / image.name
+    copy.write_bytes(image.read_bytes())
+    changed = replace(into(config, tmp_path), image=str(copy))
+    stop_after_first(monkeypatch, changed)
+    before = make_plan(changed, [changed.image]).task.digest
+    os.utime(copy, ns=(1, 1))
+    assert make_plan(changed, [changed.image]).task.digest != before
+
+
+PROGRAM = """
+import os, sys
+from lcseg.prediction import mapping
+from lcseg.prediction.config import PredictConfig
+from pathlib import Path
+kill_at = int(sys.argv[1])
+steps = 0
+def killing(function):
+    def run(*arguments, **options):
+        global steps
+        steps += 1
+        if steps == kill_at:
+            os.kill(os.getpid(), {signal})
+        return function(*arguments, **options)
+    return run
+mapping.write_document = killing(mapping.write_document)
+mapping.join_pieces = killing(mapping.join_pieces)
+mapping.replace_cog = killing(mapping.replace_cog)
+mapping.give_name = killing(mapping.give_name)
+mapping.predict_map({config!r})
+"""
+
+
+@pytest.mark.slow
+def test_process_that_is_killed_anywhere_goes_on_to_the_same_bytes(config, expected, tmp_path):
+    again = into(config, tmp_path)
+    program = PROGRAM.format(signal=int(signal.SIGKILL), config=again)
+    for kill_at in (4, 5, 7, 8, 9):
+        run = [sys.executable, "-c", program, str(kill_at)]
+        killed = subprocess.run(run, check=False, timeout=120, capture_output=True)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    predict_map(again)
+    assert hash_files(tmp_path) == expected
+
+
+def test_two_processes_do_not_make_one_map(config, tmp_path):
+    again = into(config, tmp_path)
+    plan = make_plan(again, [again.image])
+    with (
+        mapping._workshop(plan, again),
+        pytest.raises(LcsegError, match=r"map\.tif: is being written by another process"),
+    ):
+        predict_map(again)
+
+
+def test_model_with_group_norm_has_no_seams_where_blocks_meet(save_bundle_of, config, tmp_path):
+    model = save_bundle_of(tmp_path / "group", UNetConfig(2, 8, "group"))
+    again = replace(into(config, tmp_path), model=str(model), block_px=64)
+    predict_map(again)
+    one = into(again, tmp_path / "two")
+    predict_map(replace(one, workers=2))
+    names = ("map.tif", "probabilities.tif", "confidence.tif", "margin.tif")
+    assert all(
+        (tmp_path / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names
+    )

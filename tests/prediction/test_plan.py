@@ -1,0 +1,174 @@
+"""What is mapped: areas, mosaics, several images, other bands, values and pixels."""
+
+import json
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rasterio
+from conftest import TRANSFORM
+from maps import make_values, read
+
+from lcseg.errors import LcsegError
+from lcseg.prediction.config import PredictConfig
+from lcseg.prediction.mapping import predict_map, predict_maps
+from lcseg.prediction.plan import make_plan
+from lcseg.raster.grid import Window
+
+PLAIN = {"photometric": "MINISBLACK"}
+
+
+def place_of(row: int, col: int, pixel: float = 1.0) -> tuple[float, ...]:
+    x, y = TRANSFORM[2] + col * pixel, TRANSFORM[5] - row * pixel
+    return (pixel, 0.0, x, 0.0, -pixel, y)
+
+
+def write_area(path, left: float, top: float, right: float, bottom: float) -> str:
+    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::26918"}}
+    polygon = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "properties": {}, "geometry": polygon}
+    path.write_text(json.dumps({"type": "FeatureCollection", "crs": crs, "features": [feature]}))
+    return str(path)
+
+
+@pytest.fixture
+def config(bundle, tmp_path) -> PredictConfig:
+    return PredictConfig(
+        str(bundle), out=str(tmp_path / "map.tif"), images="-", mosaic=True, quiet=True
+    )
+
+
+@pytest.fixture
+def one(config, make_raster) -> PredictConfig:
+    """The map of one image."""
+    image = make_raster("scene.tif", make_values(150, 190), **PLAIN)
+    return replace(config, image=image, images="", mosaic=False, block_px=32)
+
+
+def test_all_of_an_image_is_mapped_in_parts(one):
+    plan = make_plan(one, [one.image])
+    assert (plan.window, plan.task.products) == (Window(0, 0, 150, 190), ("classes",))
+    assert sum(part.window.height * part.window.width for part in plan.parts) == 150 * 190
+    assert (plan.pixel_m, plan.date) == (pytest.approx(1, rel=0.01), "")
+
+
+def test_area_of_interest_is_the_same_map_within_and_nothing_without(one, tmp_path):
+    whole_hw = read(predict(one))[..., 0]
+    x, y = TRANSFORM[2], TRANSFORM[5]
+    area = write_area(tmp_path / "area.geojson", x + 40.2, y - 50.3, x + 101.4, y - 90.2)
+    out = predict(replace(one, out=str(tmp_path / "part.tif"), aoi=area))
+    with rasterio.open(out) as dataset:
+        assert tuple(dataset.transform)[:6] == place_of(50, 40)
+    found_hw = read(out)[..., 0]
+    assert found_hw.shape == (41, 62)
+    inside = np.s_[:40, :61]
+    assert np.array_equal(found_hw[inside], whole_hw[50:90, 40:101])
+    assert (found_hw[40:] == 255).all()
+    assert (found_hw[:, 61:] == 255).all()
+
+
+def predict(config: PredictConfig) -> str:
+    predict_map(config)
+    return config.out
+
+
+def test_area_elsewhere_is_one_line(one, tmp_path):
+    area = write_area(tmp_path / "far.geojson", 0, 10, 10, 0)
+    with pytest.raises(LcsegError, match=r"far\.geojson: there is nothing to map in it: .*scene"):
+        predict_map(replace(one, aoi=area))
+
+
+def test_mosaic_is_the_map_of_the_whole(config, one, make_raster, tmp_path):
+    values_hwc = read(one.image)
+    make_raster("a/left.tif", values_hwc[:, :120], transform=place_of(0, 0), **PLAIN)
+    make_raster("a/right.tif", values_hwc[:, 80:], transform=place_of(0, 80), **PLAIN)
+    predict_map(one)
+    mosaic = replace(config, out=str(tmp_path / "mosaic.tif"), images=f"{tmp_path}/a/*.tif")
+    assert np.array_equal(read(predict(mosaic)), read(one.out))
+
+
+def test_each_image_has_its_own_map_and_those_that_are_there_stay(
+    config, make_raster, tmp_path, caplog
+):
+    for number in range(2):
+        make_raster(f"in/{number}.tif", make_values(40, 50 + number), **PLAIN)
+    each = replace(
+        config, mosaic=False, images=f"{tmp_path}/in/*.tif", out=f"{tmp_path}/out/{{name}}.tif"
+    )
+    assert [s.out for s in predict_maps(each)] == [f"{tmp_path}/out/{n}.tif" for n in range(2)]
+    (tmp_path / "out" / "1.tif").unlink()
+    assert [s.out for s in predict_maps(each)] == [f"{tmp_path}/out/1.tif"]
+    with pytest.raises(LcsegError, match=r"0\.tif: exists already"):
+        predict_maps(replace(each, block_px=16))
+
+
+def test_images_outside_of_the_area_are_left_out(config, make_raster, tmp_path):
+    for number in range(2):
+        place = place_of(0, 1000 * number)
+        make_raster(f"in/{number}.tif", make_values(40, 50), transform=place, **PLAIN)
+    x, y = TRANSFORM[2], TRANSFORM[5]
+    area = write_area(tmp_path / "area.geojson", x + 1000, y, x + 1020, y - 20)
+    each = replace(
+        config,
+        mosaic=False,
+        images=f"{tmp_path}/in/*.tif",
+        out=f"{tmp_path}/{{name}}.tif",
+        aoi=area,
+    )
+    assert [s.out for s in predict_maps(each)] == [f"{tmp_path}/1.tif"]
+    far = write_area(tmp_path / "far.geojson", 0, 10, 10, 0)
+    with pytest.raises(LcsegError, match="there is nothing to map in it"):
+        predict_maps(replace(each, aoi=far))
+
+
+def test_mosaic_of_two_dates_is_refused(config, make_raster, tmp_path):
+    for year in (2015, 2018):
+        path = make_raster(f"in/{year}.tif", make_values(40, 50), **PLAIN)
+        with rasterio.open(path, "r+") as dataset:
+            dataset.update_tags(ns="IMAGERY", ACQUISITIONDATETIME=f"{year}-06-01")
+    with pytest.raises(LcsegError, match=r"a mosaic is of one date, these are of 2015-06-01 \("):
+        predict_map(replace(config, images=f"{tmp_path}/in/*.tif"))
+
+
+def test_no_image_is_one_line(config):
+    with pytest.raises(LcsegError, match="--images=-: matches no file"):
+        predict_map(config)
+
+
+def test_bands_in_another_order_are_the_same_map(one, make_raster, tmp_path):
+    predict_map(one)
+    turned = make_raster("turned.tif", read(one.image)[..., [3, 1, 0, 2]], **PLAIN)
+    other = replace(
+        one, image=turned, out=str(tmp_path / "turned_map.tif"), bands=("3", "2", "4", "1")
+    )
+    assert np.array_equal(read(predict(other)), read(one.out))
+
+
+def test_values_in_other_units_are_the_same_map(one, make_raster, tmp_path):
+    predict_map(one)
+    wide = make_raster("wide.tif", read(one.image).astype(np.uint16) * 16 + 160, **PLAIN)
+    other = replace(one, image=wide, out=str(tmp_path / "wide_map.tif"), scale=1 / 16, offset=-10.0)
+    assert np.array_equal(read(predict(other)), read(one.out))
+    with pytest.raises(LcsegError, match="has pixels of uint16, the bundle was trained on uint8"):
+        predict_map(replace(other, out=str(tmp_path / "no.tif"), scale=None, offset=0.0))
+
+
+def test_finer_pixels_are_read_as_those_of_training(
+    one, make_raster, tmp_path, caplog, monkeypatch
+):
+    predict_map(one)
+    fine = np.repeat(np.repeat(read(one.image), 2, axis=0), 2, axis=1)
+    image = make_raster("fine.tif", fine, transform=place_of(0, 0, 0.5), **PLAIN)
+    other = replace(one, image=image, out=str(tmp_path / "fine_map.tif"))
+    with pytest.raises(LcsegError, match=r"has pixels of 0\.5001 m, .* pass --resample to read it"):
+        predict_map(other)
+    monkeypatch.setattr(logging.getLogger("lcseg"), "propagate", True)
+    with caplog.at_level("INFO", "lcseg"):
+        summary = predict_map(replace(other, resample=True))
+    assert "resampled: read at 1 m, as in training" in caplog.text
+    with rasterio.open(other.out) as dataset:
+        assert dataset.shape == (150, 190)
+        assert tuple(dataset.transform)[:6] == pytest.approx(place_of(0, 0))
+    assert summary.pixel_m == pytest.approx(1, rel=0.01)

@@ -13,6 +13,7 @@ import numpy as np
 
 from lcseg.classes import ClassScheme, load_scheme
 from lcseg.errors import LcsegError
+from lcseg.evaluation.card import complete_card
 from lcseg.evaluation.chips import draw_predictions, examine_chips
 from lcseg.evaluation.config import EvaluateConfig
 from lcseg.evaluation.findings import Findings
@@ -77,6 +78,7 @@ def _assess_bundle(config: EvaluateConfig) -> tuple[Report, Pictures]:
     }
     reference = f"{config.data}, split {config.split}"
     report = _report(config.model, reference, scheme, findings, details)
+    complete_card(bundle, reference, report.scores)
     return report, Pictures(panels, findings.tiles)
 
 

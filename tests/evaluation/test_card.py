@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcseg.evaluation.assessment import assess
 from lcseg.evaluation.card import complete_card, describe_model, put_section
+from lcseg.evaluation.config import EvaluateConfig
 from lcseg.evaluation.confusion import Confusion
 from lcseg.model.bundle import load_bundle, save_bundle
 from lcseg.records.manifest import describe, read_manifest
@@ -97,6 +99,14 @@ def test_evaluation_completes_the_card_once_for_each_reference(loaded):
         "Scores on other, split val",
     ]
     assert card.count(SCORES.table()) == 2 and card.count(better.table()) == 1
+
+
+def test_evaluation_of_a_bundle_completes_its_card(loaded, dataset, tmp_path):
+    out = str(tmp_path / "report")
+    config = EvaluateConfig(out=out, model=str(loaded.path), data=str(dataset), quiet=True)
+    report = assess(config)
+    assert headings_of(card_of(loaded))[-1] == f"Scores on {dataset}, split test"
+    assert card_of(loaded).endswith(f"```\n{report.scores.table()}\n```\n")
 
 
 def test_what_people_wrote_stays(loaded):

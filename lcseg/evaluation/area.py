@@ -54,6 +54,13 @@ class AreaEstimates:
     overall: Estimate  # Accuracy.
     classes: tuple[ClassEstimates, ...]  # In the order of the class indices.
 
+    @property
+    def hectares_format(self) -> str:
+        """How areas are set: with as many decimals as the size of the map makes sense of."""
+        return (
+            ",.2f" if self.total_hectares < 1e3 else ",.1f" if self.total_hectares < 1e5 else ",.0f"
+        )
+
     def table(self) -> str:
         """Set the matrices and the estimates as text."""
         names = [land.name for land in self.classes]
@@ -63,8 +70,8 @@ class AreaEstimates:
         rows = [
             [
                 land.name,
-                f"{land.mapped_hectares:,.1f}",
-                format_estimate(land.hectares, ",.1f"),
+                format(land.mapped_hectares, self.hectares_format),
+                format_estimate(land.hectares, self.hectares_format),
                 format_estimate(land.share, ".1f", 100, " %"),
                 format_estimate(land.users),
                 format_estimate(land.producers),
@@ -79,7 +86,8 @@ class AreaEstimates:
                 "estimates, each with its 95 % interval:\n"
                 + _tabulate(names, [row[1:] for row in rows], columns),
                 f"overall accuracy {format_estimate(self.overall)} "
-                f"by {sum(map(sum, self.counts)):,} points; {self.total_hectares:,.1f} ha mapped",
+                f"by {sum(map(sum, self.counts)):,} points; "
+                f"{format(self.total_hectares, self.hectares_format)} ha mapped",
             ]
         )
 

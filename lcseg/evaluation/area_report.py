@@ -50,15 +50,10 @@ def render_area_html(report: AreaReport) -> str:
     environment = page_environment(
         "lcseg.evaluation",
         score=format_score,
-        hectares=_hectares,
         share=_share,
         accuracy=format_estimate,
     )
     return environment.get_template("area.html").render(report=report)
-
-
-def _hectares(value: Estimate) -> str:
-    return format_estimate(value, ",.0f" if value.value >= 1000 else ",.1f")
 
 
 def _share(value: Estimate) -> str:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("conversion", "input", "trainer", "cluster", "network", "predict", "compression")
+NAMES = ("conversion", "input", "trainer", "cluster", "network", "predict", "export", "compression")
 
 for name in sys.argv[1:] or NAMES:
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

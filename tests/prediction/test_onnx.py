@@ -44,6 +44,19 @@ def test_map_of_a_scene_has_the_classes_and_probabilities_of_keras(bundle, onnx_
     assert len(np.unique(expected.argmax(-1))) > 1
 
 
+@pytest.mark.real
+def test_real_images_have_the_classes_and_probabilities_of_keras(bundle, onnx_file, real_data):
+    model, keras_model = OnnxModel(onnx_file), load_bundle(bundle).model
+    paths = sorted((real_data / "chesapeake-naip" / "patches").glob("*_naip-*.tif"))
+    assert paths
+    for path in paths:
+        with rasterio.open(path) as dataset:
+            image = np.moveaxis(dataset.read(), 0, -1)[None]
+        logits, expected = model.predict(image), keras_model(image).numpy()
+        np.testing.assert_array_equal(logits.argmax(-1), expected.argmax(-1))
+        np.testing.assert_allclose(softmax(logits), softmax(expected), atol=1e-4)
+
+
 def test_neither_tensorflow_nor_keras_is_imported(onnx_file):
     program = (
         "import sys, numpy\n"

@@ -40,8 +40,8 @@ def test_the_worked_example_of_the_paper_comes_out(example):
 
 
 def test_margins_of_producers_accuracy_are_those_of_the_papers_equation(example):
-    # The paper prints 0.23 and 0.01 for the second and the last; its equation 7 gives these, as
-    # does the linearised ratio of two totals, below.
+    # 0.23 and 0.01 are quoted for the second and the last; equation 7 gives these, and so does the
+    # linearised ratio of two totals, below.
     margins = [format(c.producers.margin, ".2f") for c in example.classes]
     assert margins == ["0.21", "0.25", "0.03", "0.02"]
     for j, land in enumerate(example.classes):

@@ -127,6 +127,7 @@ def draw_reliability(calibration: Calibration) -> Figure:
         marker="o",
         markersize=4,
         linewidth=1,
+        clip_on=False,
         label="accuracy at the mean confidence",
     )
     above.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))

@@ -44,7 +44,7 @@ SPOT_PX = 256
 PROBABILITY_ONE = 254
 """What stands for probability 1 in a raster that `lcseg predict` wrote."""
 
-_CACHE_MB = 64
+_CACHE_MB = 48
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,8 @@ class Report:
             )
         known = [part for part in self.by_distance if part.n_pixels]
         if known:
-            bands = (f"{format_score(part.overall_accuracy)} at {part.name} px" for part in known)
-            lines.append(f"accuracy by distance to the label border: {', '.join(bands)}")
+            bands = (f"{part.name} px {format_score(part.overall_accuracy)}" for part in known)
+            lines.append(f"overall accuracy by distance to the label border: {', '.join(bands)}")
         if len(self.by_scene) > 1:
             least = self.by_scene[0]
             lines.append(

@@ -87,6 +87,30 @@ def test_a_map_is_judged_by_a_label_raster(tmp_path, bundle, scenes):
     require_self_contained(page)
 
 
+def test_the_probabilities_of_a_map_say_how_it_is_calibrated(tmp_path, bundle, scenes):
+    image, label = str(scenes / "0_image.tif"), str(scenes / "0_label.tif")
+    paths = {name: str(tmp_path / f"{name}.tif") for name in ("out", "probabilities")}
+    predict_map(PredictConfig(str(bundle), image, **paths, quiet=True))
+    config = EvaluateConfig(
+        str(tmp_path / "report"),
+        map=paths["out"],
+        label=label,
+        classes="chesapeake-4",
+        probabilities=paths["probabilities"],
+        image=image,
+        quiet=True,
+    )
+    report = assess(config)
+    assert report.calibration.accuracy == report.scores.overall_accuracy
+    assert 0.25 < report.calibration.confidence < 1
+    # The whole map is one window, so that the worst window is as good as the map.
+    assert [spot.overall_accuracy for spot in report.worst] == [report.scores.overall_accuracy]
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    for title in ("image", "label", "map", "where they differ", "confidence"):
+        assert f'alt="{title}"' in page
+    require_self_contained(page)
+
+
 def test_a_report_that_exists_is_not_replaced(tmp_path, bundle, dataset):
     with pytest.raises(LcsegError, match=r"exists already; name another --out"):
         judge_bundle(tmp_path, bundle, dataset)

@@ -351,5 +351,5 @@ def test_memory_does_not_grow_with_the_map(tmp_path):
         (tmp_path / name).mkdir()
     small_mb = measure_peak_mb(tmp_path / "small", 2_000)
     large_mb = measure_peak_mb(tmp_path / "large", 20_000)
-    # GDAL keeps up to 64 MB of decoded blocks; the rasters hold 800 MB.
+    # GDAL keeps up to 48 MB of decoded blocks; the rasters hold 800 MB.
     assert large_mb < small_mb + 80

@@ -198,7 +198,7 @@ def test_what_matters_most_is_told_as_text():
     assert make_report(COUNTS, {}).text() == scores
     bands = count(np.arange(3, dtype=np.uint8)[None], np.zeros((1, 3), np.uint8), None, 3)
     near = dataclasses.replace(make_report(COUNTS, {}), by_distance=bands.distances(SCHEME.names))
-    assert near.text().endswith("by distance to the label border: 0.333 at 1 px")
+    assert near.text().endswith("by distance to the label border: 1 px 0.333")
 
 
 def test_one_scene_is_not_ranked():

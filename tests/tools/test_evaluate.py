@@ -3,8 +3,10 @@
 import re
 
 import numpy as np
+import pytest
 
 from lcseg.documents import read_document
+from lcseg.evaluation.config import EvaluateConfig
 from lcseg.evaluation.report import Report
 
 
@@ -47,3 +49,17 @@ def test_flags_that_do_not_go_together_are_one_line_and_status_2(lcseg, tmp_path
     assert result.returncode == 2
     expected = "lcseg: flags: give --model and --data, or --map, --label and --classes\n"
     assert result.stderr == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"probabilities": "p.tif"}, "--probabilities and --image go with --map"),
+        ({"image": "i.tif"}, "--probabilities and --image go with --map"),
+        ({"worst": -1}, "--label_band and --worst at least 0"),
+        ({"batch": 0}, "--batch must be at least 1"),
+    ],
+)
+def test_flags_without_a_sense_are_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        EvaluateConfig("report", model="bundle", data="data", **flags)

@@ -25,13 +25,14 @@ class OnnxModel:
 
     Args:
         path: of the ONNX file, which may be in a store.
+        threads: how many to run it with; 0: one for each core.
 
     Raises:
         LcsegError: onnxruntime is not installed, or the file is missing, broken or not lcseg's.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._session = _open_session(locate(path))
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        self._session = _open_session(locate(path), threads)
         document = self._session.get_modelmeta().custom_metadata_map.get(FILE)
         if document is None:
             raise LcsegError(
@@ -68,7 +69,7 @@ class OnnxModel:
         return cast(np.ndarray, logits)
 
 
-def _open_session(path: Path) -> Any:
+def _open_session(path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -79,6 +80,7 @@ def _open_session(path: Path) -> Any:
         raise LcsegError(path, "is missing", "write one with lcseg export --format=onnx")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
+    options.intra_op_num_threads = threads
     with fetched(path) as here:
         try:
             return onnxruntime.InferenceSession(

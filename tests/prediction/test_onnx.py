@@ -35,6 +35,12 @@ def test_onnx_file_answers_as_its_bundle_does(bundle, onnx_file):
     np.testing.assert_allclose(logits_nhwk, loaded.model(images), atol=1e-4)
 
 
+def test_answers_do_not_depend_on_the_number_of_threads(onnx_file):
+    images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 4), np.uint8)
+    one, two = (OnnxModel(onnx_file, threads).predict(images) for threads in (1, 2))
+    np.testing.assert_allclose(one, two, atol=1e-5)
+
+
 def test_map_of_a_scene_has_the_classes_and_probabilities_of_keras(bundle, onnx_file, scenes):
     with rasterio.open(scenes / "0_image.tif") as dataset:
         scene = np.moveaxis(dataset.read(), 0, -1)[None]

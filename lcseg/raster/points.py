@@ -19,6 +19,9 @@ import shapely
 
 from lcseg.errors import LcsegError
 
+_OPTIONS = {"CSV": {"GEOMETRY": "AS_XY"}}
+"""What a format needs to hold points at all."""
+
 _FAULTS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError)
 
 
@@ -61,6 +64,7 @@ def write_points(
                 geometry_type="Point",
                 crs=crs,
                 encoding="UTF-8",
+                layer_options=_OPTIONS.get(driver),
             )
         except (*_FAULTS, pyogrio.errors.FeatureError, RuntimeError) as error:
             raise LcsegError(path, f"cannot be written: {error}") from error

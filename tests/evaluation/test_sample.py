@@ -32,7 +32,7 @@ def rewrite(path: Path, crs: str | None = None, xy=None, **fields) -> Path:
     return changed
 
 
-@pytest.mark.parametrize("name", ["points.gpkg", "points.geojson", "points.shp"])
+@pytest.mark.parametrize("name", ["points.gpkg", "points.geojson", "points.shp", "points.csv"])
 def test_a_sample_is_read_as_it_was_written(tmp_path, name):
     write_sample(tmp_path / name, SAMPLE, GRID)
     sample = read_sample(tmp_path / name, GRID)

@@ -27,6 +27,13 @@ def test_points_and_their_fields_are_read_back(tmp_path, name):
     assert all(path.stem == "points" for path in (tmp_path / "new").iterdir())
 
 
+def test_a_table_holds_places_as_columns(tmp_path):
+    write_points(tmp_path / "points.csv", "EPSG:26918", XY, FIELDS)
+    points = read_points(tmp_path / "points.csv")
+    assert list(points.fields) == ["X", "Y", *FIELDS]
+    assert points.fields["X"].astype(float).tolist() == XY[:, 0].tolist()
+
+
 def test_a_table_without_places_has_none(tmp_path):
     (tmp_path / "points.csv").write_text("id,reference\n1,water\n2,\n")
     points = read_points(tmp_path / "points.csv")

@@ -20,6 +20,7 @@ import numpy as np
 
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
+from lcseg.prediction.catalog import describe_map, item_path, write_item
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.parts import forget, piece_path, predict_part
 from lcseg.prediction.plan import Plan, make_plan
@@ -27,9 +28,11 @@ from lcseg.prediction.products import CLASSES, profile_of
 from lcseg.prediction.task import Part, PartOutcome
 from lcseg.processes import count_cores, run_parts
 from lcseg.progress import Progress
-from lcseg.raster.cog import aux_path, read_tags, replace_cog, write_class_names
+from lcseg.raster.cog import read_tags, replace_cog
 from lcseg.raster.dataset import bounded_cache
+from lcseg.raster.legend import aux_path, style_path, write_legend, write_style
 from lcseg.raster.pieces import join_pieces
+from lcseg.raster.polygons import write_polygons
 from lcseg.records.folder import claimed
 
 _LOG = logging.getLogger("lcseg")
@@ -99,15 +102,19 @@ def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSu
     with _workshop(plan, config) as folder:
         outcomes = _finish_parts(plan, config, folder)
         _finish_maps(plan, config, folder, outcomes)
-    counts = np.sum([outcome.class_pixels for outcome in outcomes], axis=0)
     return PredictSummary(
         config.out,
         plan.grid.height * plan.grid.width,
-        tuple(counts.tolist()),
+        _count(outcomes),
         plan.scheme.names,
         plan.pixel_m,
         time.monotonic() - started_s,
     )
+
+
+def _count(outcomes: Sequence[PartOutcome]) -> tuple[int, ...]:
+    """Pixels of each class."""
+    return tuple(np.sum([outcome.class_pixels for outcome in outcomes], axis=0).tolist())
 
 
 @contextmanager
@@ -122,7 +129,13 @@ def _workshop(plan: Plan, config: PredictConfig) -> Iterator[Path]:
     for path in _outs(config).values():
         # What this very task has made was put there by a start that was killed before it had ended.
         if path.exists() and not (has_begun and read_tags(path).get(_TAG) == plan.task.digest):
-            raise LcsegError(path, "exists already", "name another file, or remove it first")
+            raise _taken(path)
+    for path in [Path(config.polygons)] if config.polygons else []:
+        if path.exists() and not has_begun:
+            raise _taken(path)
+    for path in (style_path(out), item_path(out)):
+        if path.exists() and not out.exists():
+            raise _taken(path)
     folder.mkdir(parents=True, exist_ok=True)
     with claimed(folder, out, "--out"):
         try:
@@ -207,6 +220,7 @@ def _finish_maps(
     }
     outs = _outs(config)
     made = {}
+    class_pixels = _count(outcomes)
     for product in plan.task.products:
         profile = profile_of(product, plan.scheme, tags)
         pieces = [
@@ -218,9 +232,15 @@ def _finish_maps(
         with bounded_cache():
             join_pieces(joined, pieces, plan.grid, profile)
             replace_cog(joined, made[product], profile)
+    if config.polygons:
+        write_polygons(str(made[CLASSES]), Path(config.polygons), plan.scheme, config.min_area_m2)
     for product, path in made.items():
         give_name(path, outs[product])
-    write_class_names(outs[CLASSES], plan.scheme)
+    write_legend(outs[CLASSES], plan.scheme, class_pixels)
+    write_style(style_path(outs[CLASSES]), plan.scheme)
+    if plan.grid.crs:
+        item = item_path(outs[CLASSES])
+        write_item(describe_map(plan, outs, item), item)
 
 
 def give_name(path: Path, out: Path) -> None:
@@ -244,6 +264,10 @@ def _is_done(plan: Plan, config: PredictConfig) -> bool:
         return False
     paths = _outs(config).values()
     return all(path.exists() and read_tags(path).get(_TAG) == plan.task.digest for path in paths)
+
+
+def _taken(path: Path) -> LcsegError:
+    return LcsegError(path, "exists already", "name another file, or remove it first")
 
 
 def _find_images(config: PredictConfig) -> list[str]:

@@ -8,10 +8,8 @@ inside_hw = area.read(window)                  # bool [H, W]
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import pyogrio
 import shapely
 from rasterio.features import rasterize
 from rasterio.transform import Affine
@@ -19,7 +17,9 @@ from rasterio.transform import Affine
 from lcseg.errors import LcsegError
 from lcseg.raster.crs import transform_places
 from lcseg.raster.grid import Grid, Window
+from lcseg.raster.vector import read_features
 
+_POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 _LONG_LAT = "OGC:CRS84"
 _KNOTS = 512
 """A side of the area is projected at so many places at least; between them it is straight."""
@@ -61,21 +61,14 @@ def read_area(path: str, grid: Grid) -> Area:
     """
     if grid.crs is None:
         raise LcsegError(path, "needs an image with a CRS", "georeference it (gdal_edit.py -a_srs)")
-    if not Path(path).exists() and "://" not in path and not path.startswith("/vsi"):
-        raise LcsegError(path, "does not exist")
-    try:
-        meta, _, geometry, _ = pyogrio.raw.read(path, columns=[], force_2d=True)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise LcsegError(path, f"is no vector file that can be read: {error}") from error
-    found = [shapely.from_wkb(wkb) for wkb in geometry if wkb is not None]
-    polygons = shapely.union_all(
-        [shapely.make_valid(g) for g in found if g.geom_type in ("Polygon", "MultiPolygon")]
-    )
+    crs, shapes, _ = read_features(path, "Polygon")
+    found = shapes[np.isin(shapely.get_type_id(shapes), _POLYGONS)]
+    polygons = shapely.union_all(shapely.make_valid(found))
     if polygons.is_empty:
         raise LcsegError(path, "has no polygon in it", "draw the area as polygons")
     left, bottom, right, top = polygons.bounds
     knots = shapely.segmentize(polygons, max(right - left, top - bottom) / _KNOTS)
-    to_pixels = partial(_project, crs=str(meta["crs"] or _LONG_LAT), grid=grid, path=path)
+    to_pixels = partial(_project, crs=crs or _LONG_LAT, grid=grid, path=path)
     return Area(shapely.make_valid(shapely.transform(knots, to_pixels)), grid)
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import rasterio
@@ -25,6 +24,7 @@ from lcseg.errors import LcsegError
 from lcseg.files import replaced
 from lcseg.raster.dataset import open_raster, to_rasterio
 from lcseg.raster.grid import GDAL_ERRORS, Grid, Window, cover
+from lcseg.raster.legend import aux_path, write_legend
 
 BLOCK_PX = 512
 _COMPARE_PX = 2048
@@ -77,7 +77,7 @@ def write_cog(path: str | Path, grid: Grid, profile: CogProfile) -> Iterator[Cog
             copy_to_cog(scratch, finished, profile)
         aux_path(path).unlink(missing_ok=True)
         if profile.scheme:
-            write_class_names(path, profile.scheme)
+            write_legend(path, profile.scheme)
     except GDAL_ERRORS as error:
         raise LcsegError(path, f"cannot be written: {error}", "is the disk full?") from error
 
@@ -107,11 +107,6 @@ def replace_cog(source: Path, path: Path, profile: CogProfile) -> None:
             copy_to_cog(source, finished, profile)
     except GDAL_ERRORS as error:
         raise LcsegError(path, f"cannot be written: {error}", "is the disk full?") from error
-
-
-def aux_path(path: Path) -> Path:
-    """Where GDAL keeps what has no place in a raster file itself."""
-    return path.with_name(path.name + ".aux.xml")
 
 
 @contextmanager
@@ -207,14 +202,3 @@ def read_class_map(path: str) -> np.ndarray:
     """Read a whole class map, uint8 [H, W]."""
     with open_raster(path) as dataset:
         return dataset.read(1)
-
-
-def write_class_names(path: Path, scheme: ClassScheme) -> None:
-    """Write class names where GDAL keeps them: in a .aux.xml beside the raster."""
-    root = ElementTree.Element("PAMDataset")
-    band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
-    names = ElementTree.SubElement(band, "CategoryNames")
-    for name in scheme.names:
-        ElementTree.SubElement(names, "Category").text = name
-    with replaced(aux_path(path)) as aside:
-        ElementTree.ElementTree(root).write(aside, encoding="utf-8")

@@ -33,6 +33,15 @@ def crs_name(crs: str) -> str:
     return wkt.split('"')[1] if '"' in wkt else crs
 
 
+def authority_code(crs: str) -> str | None:
+    """The code of a CRS, as "EPSG:26918"; None: it has none."""
+    try:
+        authority = CRS.from_user_input(crs).to_authority()
+    except GDAL_ERRORS:
+        return None
+    return ":".join(authority) if authority else None
+
+
 def is_same_crs(one: str, other: str) -> bool:
     """Whether two CRSs are the same, however they are spelt."""
     if one == other:

@@ -87,6 +87,8 @@ def test_an_image_becomes_a_map_of_classes(mapped, scene):
     folder, summary = mapped
     label_hw = read(folder / "map.tif")[..., 0]
     assert sorted(path.name for path in folder.iterdir()) == [
+        "map.json",
+        "map.qml",
         "map.tif",
         "map.tif.aux.xml",
         "probabilities.tif",
@@ -386,6 +388,8 @@ def test_a_full_disk_is_said_in_one_line_and_work_goes_on_when_there_is_room(
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     predict_map(config)
     assert sorted(path.name for path in small_disk.iterdir()) == [
+        "map.json",
+        "map.qml",
         "map.tif",
         "map.tif.aux.xml",
         "probabilities.tif",

@@ -1,0 +1,178 @@
+"""A map as an item of a SpatioTemporal Asset Catalog (STAC 1.1).
+
+item = describe_map(plan, {"classes": Path("map.tif")}, Path("map.json"))
+write_item(item, Path("map.json"))
+
+It says what the classes are (classification extension), and which model made the map (machine
+learning model extension, MLM).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pystac
+import shapely
+from pystac.extensions.classification import Classification, ClassificationExtension
+from pystac.extensions.mlm import (
+    DataType,
+    InputStructure,
+    MLMExtension,
+    ModelInput,
+    ModelOutput,
+    ResultStructure,
+    TaskType,
+)
+from pystac.extensions.projection import ProjectionExtension
+
+from lcseg.files import replaced
+from lcseg.prediction.plan import Plan
+from lcseg.prediction.products import CLASSES
+from lcseg.raster.crs import authority_code, transform_places
+from lcseg.raster.grid import Grid
+
+_TITLES = {
+    CLASSES: "Land cover classes",
+    "probabilities": "Probability of each class",
+    "confidence": "Probability of the class that is mapped",
+    "margin": "Lead of the class that is mapped over the second best",
+}
+_EDGE = 9
+"""Places along each side of a footprint."""
+
+_STRAIGHT = 1e-6
+"""How far a footprint may be off, in degrees: a tenth of a metre."""
+
+
+def item_path(out: Path) -> Path:
+    """Where the item of a map lies."""
+    return out.with_suffix(".json")
+
+
+def describe_map(plan: Plan, outs: Mapping[str, Path], path: Path) -> pystac.Item:
+    """Describe the rasters of a map, which has a CRS, for an item that lies at `path`."""
+    footprint = measure_footprint(plan.grid, str(outs[CLASSES]))
+    item = pystac.Item(
+        outs[CLASSES].stem,
+        shapely.geometry.mapping(footprint),
+        list(footprint.bounds),
+        _date_of(plan),
+        {"title": f"Land cover ({plan.scheme.name})", "gsd": plan.pixel_m},
+    )
+    ProjectionExtension.ext(item, add_if_missing=True).apply(
+        code=authority_code(plan.grid.crs or ""),
+        shape=[plan.grid.height, plan.grid.width],
+        transform=list(plan.grid.transform),
+    )
+    for product, out in outs.items():
+        asset = pystac.Asset(
+            _relative(out, path), _TITLES[product], media_type=pystac.MediaType.COG, roles=["data"]
+        )
+        item.add_asset(product, asset)
+    ClassificationExtension.add_to(item)
+    ClassificationExtension.ext(item.assets[CLASSES]).apply(classes=_classes(plan))
+    _describe_model(item, plan, path)
+    return item
+
+
+def write_item(item: pystac.Item, path: Path) -> None:
+    """Write an item, aside and renamed."""
+    with replaced(path) as aside:
+        text = json.dumps(item.to_dict(include_self_link=False), indent=2, ensure_ascii=False)
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+def measure_footprint(grid: Grid, path: str) -> shapely.Geometry:
+    """The outline of a grid in longitude and latitude."""
+    edge = np.linspace(0, 1, _EDGE)
+    along, none = np.concatenate([edge, 1 + 0 * edge, edge[::-1], 0 * edge]), np.zeros(_EDGE)
+    down = np.concatenate([none, edge, 1 + none, edge[::-1]])
+    x, y = grid.affine @ (along * grid.width, down * grid.height)
+    lon, lat = transform_places(grid.crs or "", "OGC:CRS84", x, y, path)
+    outline = shapely.Polygon(np.stack([lon, lat], axis=1))
+    return shapely.Polygon(np.round(outline.simplify(_STRAIGHT).exterior.coords, 7))
+
+
+def _date_of(plan: Plan) -> datetime:
+    """When the image was taken, else when its file was made."""
+    if plan.date:
+        date = datetime.fromisoformat(plan.date)
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
+    stamps = [stamp for image in plan.task.scene.images for _, _, stamp in image.files]
+    return datetime.fromtimestamp(max(stamps) // 10**9, UTC)
+
+
+def _classes(plan: Plan) -> list[Classification]:
+    return [
+        Classification.create(
+            value=index,
+            name=_slug(land.name),
+            description=land.name,
+            color_hint=land.color[1:].upper(),
+        )
+        for index, land in enumerate(plan.scheme.classes)
+    ]
+
+
+def _slug(name: str) -> str:
+    """A name of the letters that the extension allows."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_") or "class"
+
+
+def _describe_model(item: pystac.Item, plan: Plan, path: Path) -> None:
+    info, scheme = plan.info, plan.scheme
+    MLMExtension.ext(item, add_if_missing=True).apply(
+        name=f"{scheme.name} {info.model_sha256[:12]}",
+        architecture="U-Net",
+        tasks=[TaskType.SEMANTIC_SEGMENTATION],
+        framework="TensorFlow",
+        input=[
+            ModelInput.create(
+                name="image",
+                bands=list(info.bands),
+                input=InputStructure.create(
+                    [-1, -1, -1, len(info.bands)],
+                    ["batch", "height", "width", "bands"],
+                    DataType(info.dtype),
+                ),
+                description=f"Raw pixels of {info.pixel_m} m"
+                if info.pixel_m
+                else "Raw pixels, of unknown size",
+            )
+        ],
+        output=[
+            ModelOutput.create(
+                name="logits",
+                tasks=[TaskType.SEMANTIC_SEGMENTATION],
+                result=ResultStructure.create(
+                    [-1, -1, -1, scheme.n_classes],
+                    ["batch", "height", "width", "classes"],
+                    DataType.FLOAT32,
+                ),
+                classes=_classes(plan),
+            )
+        ],
+    )
+    bundle = Path(plan.task.bundle) / info.model_file
+    item.add_asset(
+        "model",
+        pystac.Asset(
+            _relative(bundle, path),
+            "The model that made the map",
+            media_type="application/vnd.keras",
+            roles=["mlm:model"],
+            extra_fields={"mlm:artifact_type": "keras.Model.save"},
+        ),
+    )
+
+
+def _relative(target: Path, item: Path) -> str:
+    """Where something lies, as seen from the item."""
+    if "://" in str(target):
+        return str(target)
+    return Path(os.path.relpath(target.absolute(), item.absolute().parent)).as_posix()

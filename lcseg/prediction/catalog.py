@@ -30,7 +30,7 @@ from pystac.extensions.mlm import (
 )
 from pystac.extensions.projection import ProjectionExtension
 
-from lcseg.files import replaced
+from lcseg.files import is_remote, locate, replaced
 from lcseg.prediction.plan import Plan
 from lcseg.prediction.products import CLASSES
 from lcseg.raster.crs import authority_code, transform_places
@@ -52,6 +52,11 @@ _STRAIGHT = 1e-6
 def item_path(out: Path) -> Path:
     """Where the item of a map lies."""
     return out.with_suffix(".json")
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is there that is no item of a catalogue."""
+    return path.exists() and b'"stac_version"' not in path.read_bytes()
 
 
 def describe_map(plan: Plan, outs: Mapping[str, Path], path: Path) -> pystac.Item:
@@ -130,7 +135,7 @@ def _describe_model(item: pystac.Item, plan: Plan, path: Path) -> None:
         name=f"{scheme.name} {info.model_sha256[:12]}",
         architecture="U-Net",
         tasks=[TaskType.SEMANTIC_SEGMENTATION],
-        framework="TensorFlow",
+        framework="ONNX" if plan.task.backend == "onnx" else "TensorFlow",
         input=[
             ModelInput.create(
                 name="image",
@@ -158,21 +163,22 @@ def _describe_model(item: pystac.Item, plan: Plan, path: Path) -> None:
             )
         ],
     )
-    bundle = Path(plan.task.bundle) / info.model_file
+    is_onnx = plan.task.backend == "onnx"
+    file = Path(plan.task.model) if is_onnx else locate(plan.task.model) / info.model_file
     item.add_asset(
         "model",
         pystac.Asset(
-            _relative(bundle, path),
+            _relative(file, path),
             "The model that made the map",
-            media_type="application/vnd.keras",
+            media_type="application/octet-stream" if is_onnx else "application/vnd.keras",
             roles=["mlm:model"],
-            extra_fields={"mlm:artifact_type": "keras.Model.save"},
+            extra_fields={"mlm:artifact_type": "onnx" if is_onnx else "keras.Model.save"},
         ),
     )
 
 
 def _relative(target: Path, item: Path) -> str:
     """Where something lies, as seen from the item."""
-    if "://" in str(target):
+    if is_remote(target):
         return str(target)
     return Path(os.path.relpath(target.absolute(), item.absolute().parent)).as_posix()

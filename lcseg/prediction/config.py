@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from lcseg.files import require_local
 
@@ -17,7 +17,7 @@ NAME = "{name}"
 class PredictConfig:
     """What is mapped, and where the maps go."""
 
-    model: Annotated[str, "Bundle to map with."]
+    model: Annotated[str, "Bundle, or ONNX file of lcseg export, to map with."]
     image: Annotated[str, "Image raster to map."] = ""
     out: Annotated[str, "GeoTIFF for the class map; must not exist yet."] = ""
     probabilities: Annotated[str, "GeoTIFF for a probability of each class (254 is 1)."] = ""
@@ -47,6 +47,10 @@ class PredictConfig:
     resample: Annotated[bool, "Read an image of other pixels at the training imagery's size."] = (
         False
     )
+    backend: Annotated[
+        Literal["auto", "keras", "onnx"],
+        "What runs the model; auto: onnxruntime for an ONNX file, without TensorFlow, else Keras.",
+    ] = "auto"
     block_px: Annotated[int, "Side of the blocks that are predicted at once, in pixels."] = 1024
     workers: Annotated[int, "Processes that predict; 0: one for each core."] = 1
     scheduler: Annotated[str, "Dask cluster that predicts instead: tcp://HOST:PORT."] = ""
@@ -56,6 +60,11 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if bool(self.image) == bool(self.images):
             raise ValueError("give --image, or --images")
+        if (Path(self.model).suffix == ".onnx") != (self.runs_on == "onnx"):
+            raise ValueError(
+                f"--backend={self.backend} does not run --model={self.model}: onnx takes a file of "
+                "lcseg export --format=onnx, keras a bundle"
+            )
         if not self.out:
             raise ValueError("--out is empty")
         if self.block_px < 1:
@@ -69,6 +78,13 @@ class PredictConfig:
         if self.min_area_m2 and not self.polygons:
             raise ValueError("--min_area_m2 is for --polygons")
         self._check_paths()
+
+    @property
+    def runs_on(self) -> str:
+        """The backend that is meant."""
+        if self.backend != "auto":
+            return self.backend
+        return "onnx" if Path(self.model).suffix == ".onnx" else "keras"
 
     def _check_paths(self) -> None:
         taken: dict[Path, str] = {}

@@ -20,7 +20,7 @@ import numpy as np
 
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
-from lcseg.prediction.catalog import describe_map, item_path, write_item
+from lcseg.prediction.catalog import describe_map, is_foreign, item_path, write_item
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.parts import forget, piece_path, predict_part
 from lcseg.prediction.plan import Plan, make_plan
@@ -133,9 +133,8 @@ def _workshop(plan: Plan, config: PredictConfig) -> Iterator[Path]:
     for path in [Path(config.polygons)] if config.polygons else []:
         if path.exists() and not has_begun:
             raise _taken(path)
-    for path in (style_path(out), item_path(out)):
-        if path.exists() and not out.exists():
-            raise _taken(path)
+    if is_foreign(item_path(out)):
+        raise _taken(item_path(out))
     folder.mkdir(parents=True, exist_ok=True)
     with claimed(folder, out, "--out"):
         try:
@@ -237,7 +236,9 @@ def _finish_maps(
     for product, path in made.items():
         give_name(path, outs[product])
     write_legend(outs[CLASSES], plan.scheme, class_pixels)
-    write_style(style_path(outs[CLASSES]), plan.scheme)
+    # People change styles to their liking.
+    if not style_path(outs[CLASSES]).exists():
+        write_style(style_path(outs[CLASSES]), plan.scheme)
     if plan.grid.crs:
         item = item_path(outs[CLASSES])
         write_item(describe_map(plan, outs, item), item)

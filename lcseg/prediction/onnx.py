@@ -69,6 +69,27 @@ class OnnxModel:
         return cast(np.ndarray, logits)
 
 
+class OnnxPredictor:
+    """Predicts blocks, as `predictor.Predictor` does with TensorFlow."""
+
+    def __init__(self, model: OnnxModel) -> None:
+        self._model = model
+        self.info = model.info
+
+    def predict(self, padded_hwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Classes, uint8 [H, W], and logits, float32 [H, W, K], of a block read with the halo."""
+        halo_px = self.info.halo_px
+        height, width = padded_hwc.shape[:2]
+        logits_nhwk = self._model.predict(np.ascontiguousarray(padded_hwc[None]))
+        own_hwk = logits_nhwk[0, halo_px : height - halo_px, halo_px : width - halo_px]
+        return own_hwk.argmax(axis=-1).astype(np.uint8), own_hwk
+
+    def to_probabilities(self, logits_hwk: np.ndarray) -> np.ndarray:
+        """Turn logits into probabilities, float32 [H, W, K] that sum to 1."""
+        powers = np.exp(logits_hwk - logits_hwk.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+
 def _open_session(path: Path, threads: int) -> Any:
     try:
         import onnxruntime

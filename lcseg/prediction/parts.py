@@ -74,7 +74,7 @@ def predict_part(part: Part, folder: str, threads: int = 0) -> PartOutcome:
         folder: where the pieces go.
         threads: how many TensorFlow may use, if it is not yet at work; 0: as it likes.
     """
-    predictor = _load(part.task.bundle, part.task.model_sha256, part.task.backend, threads)
+    predictor = _load(part.task.model, part.task.model_sha256, part.task.backend, threads)
     scheme = predictor.info.class_scheme
     counts = np.zeros(256, np.int64)
     writers: dict[str, PieceWriter] = {}
@@ -121,15 +121,19 @@ def _find_scene(task: Task) -> Scene:
     return scene
 
 
-def _load(bundle: str, model_sha256: str, backend: str, threads: int) -> Backend:
+def _load(model: str, model_sha256: str, backend: str, threads: int) -> Backend:
     """The model of a task, which a process loads once."""
     with _LOCK:
-        return _load_once(bundle, model_sha256, backend, threads)
+        return _load_once(model, model_sha256, backend, threads)
 
 
 @functools.lru_cache(1)
-def _load_once(bundle: str, model_sha256: str, backend: str, threads: int) -> Backend:
+def _load_once(model: str, model_sha256: str, backend: str, threads: int) -> Backend:
+    if backend == "onnx":
+        from lcseg.prediction.onnx import OnnxModel, OnnxPredictor
+
+        return OnnxPredictor(OnnxModel(model, threads))
     start_tensorflow()
     from lcseg.prediction.predictor import load_predictor
 
-    return load_predictor(bundle, threads)
+    return load_predictor(model, threads)

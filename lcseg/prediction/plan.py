@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lcseg.classes import ClassScheme
 from lcseg.errors import LcsegError
-from lcseg.files import locate
+from lcseg.files import is_remote
 from lcseg.model.info import BundleInfo, read_info
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.fit import require_fit
@@ -50,7 +50,7 @@ class Plan:
 
 def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
     """Look at the images of one map, refuse what does not fit, and cut it into parts."""
-    info = read_info(config.model)
+    info = _read_info(config)
     files, factors = [], set()
     dates: dict[str, str] = {}
     for path in images:
@@ -84,9 +84,9 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
         blend_px = max(config.block_px // _BLEND_SHARE // info.stride_px, 1) * info.stride_px
     products = (CLASSES, *(name for name in PRODUCTS if getattr(config, name)))
     task = Task(
-        bundle=str(locate(config.model)) if "://" in config.model else _absolute(config.model),
+        model=config.model if is_remote(config.model) else _absolute(config.model),
         model_sha256=info.model_sha256,
-        backend="keras",
+        backend=config.runs_on,
         scene=scene,
         products=products,
         block_px=config.block_px,
@@ -107,6 +107,14 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
         _LOG.info("resampled: read at %.4g m, as in training", pixel_m)
     date = next(iter(dates), "")
     return Plan(info, task, tuple(parts), window, grid, pixel_m, date)
+
+
+def _read_info(config: PredictConfig) -> BundleInfo:
+    if config.runs_on == "onnx":
+        from lcseg.prediction.onnx import OnnxModel
+
+        return OnnxModel(config.model).info
+    return read_info(config.model)
 
 
 def _absolute(path: str) -> str:

@@ -1,6 +1,6 @@
 """What is predicted, from what: all that the values of a map depend on.
 
-task = Task(bundle, sha, SceneSpec(images, …), products=("classes",), block_px=1024)
+task = Task(model, sha, SceneSpec(images, …), products=("classes",), block_px=1024)
 with open_scene(task.scene) as scene:
     image_hwc, valid_hw = scene.image.read(window)
 """
@@ -49,7 +49,7 @@ class SceneSpec:
 class Task:
     """What one map is made from."""
 
-    bundle: str  # Folder.
+    model: str  # A bundle's folder, or an ONNX file.
     model_sha256: str
     backend: str  # What runs the model.
     scene: SceneSpec

@@ -14,6 +14,7 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from stac_model.schema import MLModelProperties
 
 from lcseg.classes import load_scheme
+from lcseg.errors import LcsegError
 from lcseg.prediction.catalog import measure_footprint
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
@@ -79,3 +80,14 @@ def test_footprint_is_the_outline_of_the_grid():
     assert 38.82 < bottom < top < 38.85
     assert shapely.is_valid(footprint)
     assert json.dumps(shapely.geometry.mapping(footprint)).count(".") < 100
+
+
+def test_file_that_is_no_item_is_not_written_over_and_a_style_is_kept(config, tmp_path):
+    (tmp_path / "map.json").write_text('{"notes": "mine"}')
+    with pytest.raises(LcsegError, match=r"map\.json: exists already"):
+        predict_map(config)
+    assert (tmp_path / "map.json").read_text() == '{"notes": "mine"}'
+    (tmp_path / "map.json").write_text('{"stac_version": "1.0.0"}')
+    (tmp_path / "map.qml").write_text("mine")
+    predict_map(config)
+    assert (tmp_path / "map.qml").read_text() == "mine"

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,8 @@ from conftest import TRANSFORM
 from maps import make_values, read
 
 from lcseg.errors import LcsegError
+from lcseg.model.config import ExportConfig
+from lcseg.model.export import export
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map, predict_maps
 from lcseg.prediction.plan import make_plan
@@ -172,3 +176,35 @@ def test_finer_pixels_are_read_as_those_of_training(
         assert dataset.shape == (150, 190)
         assert tuple(dataset.transform)[:6] == pytest.approx(place_of(0, 0))
     assert summary.pixel_m == pytest.approx(1, rel=0.01)
+
+
+def test_onnx_makes_the_same_map_without_tensorflow(one, bundle, tmp_path):
+    model = tmp_path / "model.onnx"
+    export(ExportConfig(str(bundle), "onnx", str(model)))
+    predict_map(replace(one, probabilities=str(tmp_path / "p.tif")))
+    probabilities, out = tmp_path / "onnx_p.tif", tmp_path / "onnx.tif"
+    config = replace(
+        one, model=str(model), out=str(out), probabilities=str(probabilities), backend="onnx"
+    )
+    program = f"""
+import sys
+from lcseg.prediction.config import PredictConfig
+from lcseg.prediction.mapping import predict_maps
+predict_maps({config!r})
+print(sorted({{"tensorflow", "keras"}} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "[]\n"
+    sure = np.sort(read(tmp_path / "p.tif").astype(int), axis=-1)
+    sure_hw = sure[..., -1] - sure[..., -2] > 1
+    assert np.array_equal(read(out)[sure_hw], read(one.out)[sure_hw])
+    apart = abs(read(probabilities).astype(int) - read(tmp_path / "p.tif").astype(int))
+    assert apart.max() <= 1
+
+
+@pytest.mark.parametrize(("model", "backend"), [("model.onnx", "keras"), ("run/bundle", "onnx")])
+def test_backend_that_does_not_run_the_model_is_refused(one, model, backend):
+    with pytest.raises(ValueError, match=f"--backend={backend} does not run --model={model}"):
+        replace(one, model=model, backend=backend)

@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-NAMES = ("conversion", "input", "trainer", "cluster", "network", "predict", "export", "compression")
+NAMES = (
+    "conversion",
+    "input",
+    "trainer",
+    "cluster",
+    "network",
+    "predict",
+    "seams",
+    "export",
+    "compression",
+)
 
 for name in sys.argv[1:] or NAMES:
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.predict import BLOCK_PX, write_bundle
+from benchmarks.bundles import write_bundle
+from benchmarks.predict import BLOCK_PX
 from benchmarks.timing import race, report
 from lcseg.runtime import start_tensorflow
 

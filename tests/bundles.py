@@ -41,7 +41,7 @@ def make_bundle(folder: Path, config: UNetConfig, bands: int = 4, dtype: str = "
         data_digest="",
         step=0,
         scores={},
-        config={},
+        config={"norm": config.norm},
     )
     save_bundle(folder, model, info)
     return folder

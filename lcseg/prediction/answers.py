@@ -26,8 +26,8 @@ from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Window
 
 Answer = tuple[Window, np.ndarray, np.ndarray]
-"""A block, its classes, uint8 [H, W], 255 where nothing is mapped, and probabilities, float32
-[H, W, K]; without K where no product asks for them."""
+"""A block, or the part of it that is mapped; classes, uint8 [H, W], 255 where nothing is mapped;
+and probabilities, float32 [H, W, K], without K where no product asks for them."""
 
 _READ_AHEAD = 2
 
@@ -36,6 +36,9 @@ class Backend(Protocol):
     """What runs a model."""
 
     info: BundleInfo
+
+    def classify(self, padded_hwc: np.ndarray) -> np.ndarray:
+        """Classes, uint8 [H, W], of a block read with the halo."""
 
     def predict(self, padded_hwc: np.ndarray) -> tuple[np.ndarray, Any]:
         """Classes, uint8 [H, W], and logits [H, W, K], of a block read with the halo."""
@@ -53,29 +56,39 @@ def _answer_exactly(backend: Backend, scene: Scene, part: Part) -> Iterator[Answ
     info = backend.info
     needs_probabilities = len(part.task.products) > 1
     blocks = list(plan_blocks(part.window, part.task.block_px, info.stride_px))
-    for block, padded_hwc, wanted_hw in _read_ahead(scene, blocks, info.halo_px):
-        if not wanted_hw.any():
+    for whole, padded_hwc, is_wanted in _read_ahead(scene, blocks, info.halo_px):
+        if not is_wanted.any():
             continue
-        label_hw, logits_hwk = backend.predict(padded_hwc)
-        probs_hwk = (
-            backend.to_probabilities(logits_hwk)
-            if needs_probabilities
-            else np.empty((*label_hw.shape, 0), np.float32)
-        )
+        # What is not wanted at the rim need not be predicted.
+        rows, cols = (_span(np.any(is_wanted, axis=axis), info.stride_px) for axis in (1, 0))
+        wanted_hw = is_wanted[rows, cols]
+        block = Window(whole.row + rows.start, whole.col + cols.start, *wanted_hw.shape)
+        around = (slice(axis.start, axis.stop + 2 * info.halo_px) for axis in (rows, cols))
+        own_hwc = np.ascontiguousarray(padded_hwc[tuple(around)])
+        if needs_probabilities:
+            label_hw, logits_hwk = backend.predict(own_hwc)
+            probs_hwk = backend.to_probabilities(logits_hwk)
+        else:
+            label_hw = backend.classify(own_hwc)
+            probs_hwk = np.empty((*label_hw.shape, 0), np.float32)
         yield block, np.where(wanted_hw, label_hw, np.uint8(IGNORE)), probs_hwk
+
+
+def _span(is_wanted: Any, stride_px: int) -> slice:
+    """From the first to the last True, bool [n], in whole strides."""
+    wanted = np.flatnonzero(is_wanted)
+    first, end = int(wanted[0]), int(wanted[-1]) + 1
+    return slice(first // stride_px * stride_px, -(-end // stride_px) * stride_px)
 
 
 def _answer_blended(backend: Backend, scene: Scene, part: Part) -> Iterator[Answer]:
     """Every block that reaches into the part adds to it; the sum is one answer for all of it."""
     window, reach, info = part.window, part.task.blend_px, backend.info
-    side = next(plan_blocks(window, part.task.block_px, info.stride_px)).height
-    grid = scene.image.grid
+    side, grid = part.task.block_px, scene.image.grid
+    first = next(plan_blocks(window, side, info.stride_px))
     spans = (
-        _overlapping(start, end, side, reach, size)
-        for start, end, size in (
-            (window.row, window.row + window.height, grid.height),
-            (window.col, window.col + window.width, grid.width),
-        )
+        _overlapping(first.row, window.row + window.height, side, reach, grid.height),
+        _overlapping(first.col, window.col + window.width, side, reach, grid.width),
     )
     blocks = [Window(row, col, side + 2 * reach, side + 2 * reach) for row, col in product(*spans)]
     ramp = np.minimum(np.arange(0.5, side + 2 * reach) / (2 * reach), 1).astype(np.float32)
@@ -101,7 +114,10 @@ def _answer_blended(backend: Backend, scene: Scene, part: Part) -> Iterator[Answ
 
 
 def _overlapping(start: int, end: int, side: int, reach: int, size: int) -> list[int]:
-    """Where the blocks begin, with their reach, that overlap a span of an axis of `size` pixels."""
+    """Where the blocks begin, with their reach, that overlap a span of an axis of `size` pixels.
+
+    `start` is where one of them begins.
+    """
     first = start - -(-reach // side) * side
     begins = range(first, end + reach, side)
     return [begin - reach for begin in begins if begin + side > 0 and begin < size]

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import glob
 import logging
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
 from lcseg.prediction.catalog import describe_map, is_foreign, item_path, write_item
 from lcseg.prediction.config import PredictConfig
@@ -26,6 +23,7 @@ from lcseg.prediction.parts import forget, piece_path, predict_part
 from lcseg.prediction.plan import Plan, make_plan
 from lcseg.prediction.products import CLASSES, profile_of
 from lcseg.prediction.task import Part, PartOutcome
+from lcseg.prediction.workshop import Workshop, open_workshop, workshop_folder
 from lcseg.processes import count_cores, run_parts
 from lcseg.progress import Progress
 from lcseg.raster.cog import read_tags, replace_cog
@@ -33,7 +31,6 @@ from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.legend import aux_path, style_path, write_legend, write_style
 from lcseg.raster.pieces import join_pieces
 from lcseg.raster.polygons import write_polygons
-from lcseg.records.folder import claimed
 
 _LOG = logging.getLogger("lcseg")
 
@@ -99,9 +96,13 @@ def predict_map(config: PredictConfig) -> PredictSummary:
 
 
 def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSummary:
-    with _workshop(plan, config) as folder:
-        outcomes = _finish_parts(plan, config, folder)
-        _finish_maps(plan, config, folder, outcomes)
+    _require_free(plan, config)
+    with open_workshop(Path(config.out)) as shop:
+        try:
+            outcomes = _finish_parts(plan, config, shop)
+        finally:
+            forget()
+        _finish_maps(plan, config, shop, outcomes)
     return PredictSummary(
         config.out,
         plan.grid.height * plan.grid.width,
@@ -117,60 +118,35 @@ def _count(outcomes: Sequence[PartOutcome]) -> tuple[int, ...]:
     return tuple(np.sum([outcome.class_pixels for outcome in outcomes], axis=0).tolist())
 
 
-@contextmanager
-def _workshop(plan: Plan, config: PredictConfig) -> Iterator[Path]:
-    """Yield a folder beside the map for what is made on the way.
-
-    If the work ends early, it is kept if anything in it can be used by the next start.
-    """
-    out = Path(config.out)
-    folder = out.absolute().with_name(f".{out.name}.partial")
-    has_begun = folder.exists()
+def _require_free(plan: Plan, config: PredictConfig) -> None:
+    """Refuse to write over anything but what a start that was killed has made of this very task."""
+    has_begun = workshop_folder(Path(config.out)).exists()
     for path in _outs(config).values():
-        # What this very task has made was put there by a start that was killed before it had ended.
-        if path.exists() and not (has_begun and read_tags(path).get(_TAG) == plan.task.digest):
+        if path.exists() and not (has_begun and _is_of(path, plan)):
             raise _taken(path)
-    for path in [Path(config.polygons)] if config.polygons else []:
-        if path.exists() and not has_begun:
-            raise _taken(path)
-    if is_foreign(item_path(out)):
-        raise _taken(item_path(out))
-    folder.mkdir(parents=True, exist_ok=True)
-    with claimed(folder, out, "--out"):
-        try:
-            yield folder
-            shutil.rmtree(folder)
-        finally:
-            forget()
-            if folder.exists() and not any(folder.glob("part-*.json")):
-                shutil.rmtree(folder)
+    if config.polygons and Path(config.polygons).exists() and not has_begun:
+        raise _taken(Path(config.polygons))
+    if is_foreign(item_path(Path(config.out))):
+        raise _taken(item_path(Path(config.out)))
 
 
-def _finish_parts(plan: Plan, config: PredictConfig, folder: Path) -> list[PartOutcome]:
+def _finish_parts(plan: Plan, config: PredictConfig, shop: Workshop) -> list[PartOutcome]:
     """Do the parts that an earlier start has not done; returns the outcomes of all, in order."""
-    found = {part.number: _find_outcome(folder, part) for part in plan.parts}
+    found = {part.number: shop.find(part) for part in plan.parts}
     done = {number: outcome for number, outcome in found.items() if outcome}
     if done:
         _LOG.info("%d of %d parts were done by an earlier start", len(done), len(plan.parts))
     todo = [part for part in plan.parts if part.number not in done]
-    _sweep(folder, plan.parts, done)
+    shop.sweep(plan.parts, done)
     workers = config.workers or count_cores()
     # Local workers share the cores; one alone, or those of a cluster, have theirs.
     threads = max(count_cores() // workers, 1) if workers > 1 and not config.scheduler else 0
-    work = partial(predict_part, folder=str(folder), threads=threads)
+    work = partial(predict_part, folder=str(shop.folder), threads=threads)
     total = sum(_pixels(part) for part in plan.parts)
     before = total - sum(map(_pixels, todo))
     with Progress("predict", total, "px", config.quiet, before, scale=True) as progress:
         for part, outcome in run_parts(todo, work, workers, config.scheduler):
-            for product, size in outcome.files.items():
-                path = piece_path(folder, product, part)
-                if not path.exists() or path.stat().st_size != size:
-                    raise LcsegError(
-                        path,
-                        "is not what a worker has written",
-                        "all workers must have this file system at the same path",
-                    )
-            write_document(_note_path(folder, part), outcome)
+            shop.keep(part, outcome)
             done[part.number] = outcome
             progress.advance(_pixels(part))
     return [done[part.number] for part in plan.parts]
@@ -180,62 +156,25 @@ def _pixels(part: Part) -> int:
     return part.window.height * part.window.width
 
 
-def _note_path(folder: Path, part: Part) -> Path:
-    return folder / f"part-{part.number:05d}.json"
-
-
-def _find_outcome(folder: Path, part: Part) -> PartOutcome | None:
-    """What an earlier start has noted of a part, if the part and its files are as they were."""
-    try:
-        outcome = read_document(_note_path(folder, part), PartOutcome)
-    except LcsegError:
-        # Not there, or half written when the power went: the part is done again.
-        return None
-    paths = {piece_path(folder, product, part): size for product, size in outcome.files.items()}
-    is_whole = all(path.exists() and path.stat().st_size == size for path, size in paths.items())
-    return outcome if is_whole and outcome.digest == part.digest else None
-
-
-def _sweep(folder: Path, parts: Sequence[Part], done: dict[int, PartOutcome]) -> None:
-    """Remove what does not belong to the parts that are done."""
-    kept = set()
-    for part in parts:
-        if part.number in done:
-            kept.add(_note_path(folder, part))
-            kept |= {piece_path(folder, name, part) for name in done[part.number].files}
-    for path in folder.iterdir():
-        if path not in kept:
-            path.unlink()
-
-
 def _finish_maps(
-    plan: Plan, config: PredictConfig, folder: Path, outcomes: Sequence[PartOutcome]
+    plan: Plan, config: PredictConfig, shop: Workshop, outcomes: Sequence[PartOutcome]
 ) -> None:
     """Join the pieces of each product, and give all of them their names together."""
-    tags = {
-        "lcseg_model": plan.info.model_sha256,
-        "lcseg_classes": plan.scheme.name,
-        _TAG: plan.task.digest,
-    }
     outs = _outs(config)
-    made = {}
-    class_pixels = _count(outcomes)
-    for product in plan.task.products:
-        profile = profile_of(product, plan.scheme, tags)
-        pieces = [
-            (piece_path(folder, product, part), part.window.within(plan.window))
-            for part, outcome in zip(plan.parts, outcomes, strict=True)
-            if product in outcome.files
-        ]
-        joined, made[product] = (folder / f"{product}.{kind}" for kind in ("vrt", "tif"))
-        with bounded_cache():
-            join_pieces(joined, pieces, plan.grid, profile)
-            replace_cog(joined, made[product], profile)
-    if config.polygons:
-        write_polygons(str(made[CLASSES]), Path(config.polygons), plan.scheme, config.min_area_m2)
-    for product, path in made.items():
-        give_name(path, outs[product])
-    write_legend(outs[CLASSES], plan.scheme, class_pixels)
+    made = {product: out.with_name(f".{out.name}.whole.tif") for product, out in outs.items()}
+    try:
+        for product, path in made.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _join(plan, product, shop.folder, outcomes, path)
+        if config.polygons:
+            polygons = Path(config.polygons)
+            write_polygons(str(made[CLASSES]), polygons, plan.scheme, config.min_area_m2)
+        for product, path in made.items():
+            give_name(path, outs[product])
+    finally:
+        for path in made.values():
+            path.unlink(missing_ok=True)
+    write_legend(outs[CLASSES], plan.scheme, _count(outcomes))
     # People change styles to their liking.
     if not style_path(outs[CLASSES]).exists():
         write_style(style_path(outs[CLASSES]), plan.scheme)
@@ -244,9 +183,29 @@ def _finish_maps(
         write_item(describe_map(plan, outs, item), item)
 
 
+def _join(
+    plan: Plan, product: str, folder: Path, outcomes: Sequence[PartOutcome], path: Path
+) -> None:
+    """Join the pieces of a product into a COG."""
+    tags = {
+        "lcseg_model": plan.info.model_sha256,
+        "lcseg_classes": plan.scheme.name,
+        _TAG: plan.task.digest,
+    }
+    profile = profile_of(product, plan.scheme, tags)
+    pieces = [
+        (piece_path(folder, product, part), part.window.within(plan.window))
+        for part, outcome in zip(plan.parts, outcomes, strict=True)
+        if product in outcome.files
+    ]
+    joined = folder / f"{product}.vrt"
+    with bounded_cache():
+        join_pieces(joined, pieces, plan.grid, profile)
+        replace_cog(joined, path, profile)
+
+
 def give_name(path: Path, out: Path) -> None:
     """Have a raster that is whole take its name."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     path.replace(out)
     aux_path(out).unlink(missing_ok=True)
 
@@ -260,11 +219,14 @@ def _outs(config: PredictConfig) -> dict[str, Path]:
 
 def _is_done(plan: Plan, config: PredictConfig) -> bool:
     """Whether an earlier start has made all of a map."""
-    out = Path(config.out)
-    if out.absolute().with_name(f".{out.name}.partial").exists():
+    if workshop_folder(Path(config.out)).exists():
         return False
-    paths = _outs(config).values()
-    return all(path.exists() and read_tags(path).get(_TAG) == plan.task.digest for path in paths)
+    return all(path.exists() and _is_of(path, plan) for path in _outs(config).values())
+
+
+def _is_of(path: Path, plan: Plan) -> bool:
+    """Whether a raster is what a task makes."""
+    return read_tags(path).get(_TAG) == plan.task.digest
 
 
 def _taken(path: Path) -> LcsegError:

@@ -76,6 +76,10 @@ class OnnxPredictor:
         self._model = model
         self.info = model.info
 
+    def classify(self, padded_hwc: np.ndarray) -> np.ndarray:
+        """Classes, uint8 [H, W], of a block read with the halo."""
+        return self.predict(padded_hwc)[0]
+
     def predict(self, padded_hwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Classes, uint8 [H, W], and logits, float32 [H, W, K], of a block read with the halo."""
         halo_px = self.info.halo_px

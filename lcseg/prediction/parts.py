@@ -34,25 +34,15 @@ _BLENDED_PART_BLOCKS = 4
 
 def cut_parts(task: Task, window: Window, stride_px: int) -> list[Part]:
     """Cut a window into parts of whole blocks."""
-    blocks = list(plan_blocks(window, task.block_px, stride_px))
-    side, first = blocks[0].height, blocks[0]
-    height, width = (
-        max(end) - start
-        for end, start in (
-            ([block.row + side for block in blocks], first.row),
-            ([block.col + side for block in blocks], first.col),
-        )
-    )
+    first = next(plan_blocks(window, task.block_px, stride_px))
+    height = window.row + window.height - first.row
+    width = window.col + window.width - first.col
     along = _BLENDED_PART_BLOCKS if task.blend_px else _PART_BLOCKS
-    squares = cover(height, width, along * side)
-    return [
-        Part(
-            number,
-            task,
-            _meet(Window(first.row + s.row, first.col + s.col, s.height, s.width), window),
-        )
-        for number, s in enumerate(squares)
-    ]
+    squares = (
+        Window(first.row + square.row, first.col + square.col, square.height, square.width)
+        for square in cover(height, width, along * task.block_px)
+    )
+    return [Part(number, task, _meet(square, window)) for number, square in enumerate(squares)]
 
 
 def _meet(one: Window, other: Window) -> Window:
@@ -76,7 +66,7 @@ def predict_part(part: Part, folder: str, threads: int = 0) -> PartOutcome:
     """
     predictor = _load(part.task.model, part.task.model_sha256, part.task.backend, threads)
     scheme = predictor.info.class_scheme
-    counts = np.zeros(256, np.int64)
+    counts = np.zeros(scheme.n_classes, np.int64)
     writers: dict[str, PieceWriter] = {}
     with bounded_cache(), ExitStack() as stack:
         scene = _find_scene(part.task)
@@ -87,14 +77,14 @@ def predict_part(part: Part, folder: str, threads: int = 0) -> PartOutcome:
                     profile = profile_of(product, scheme, {})
                     piece = write_piece(path, scene.image.grid, part.window, profile)
                     writers[product] = stack.enter_context(piece)
-            counts += np.bincount(label_hw.ravel(), minlength=256)
+            counts += [np.count_nonzero(label_hw == k) for k in range(scheme.n_classes)]
             writers[CLASSES].write(block, label_hw)
             for product in part.task.products[1:]:
                 values_hwc = PRODUCTS[product].values(probs_hwk)
                 values_hwc[label_hw == IGNORE] = IGNORE
                 writers[product].write(block, values_hwc)
     files = {product: piece_path(Path(folder), product, part).stat().st_size for product in writers}
-    return PartOutcome(part.digest, files, tuple(counts[: scheme.n_classes].tolist()))
+    return PartOutcome(part.digest, files, tuple(counts.tolist()))
 
 
 _LOCK = threading.Lock()

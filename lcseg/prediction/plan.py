@@ -16,6 +16,7 @@ from lcseg.classes import ClassScheme
 from lcseg.errors import LcsegError
 from lcseg.files import is_remote
 from lcseg.model.info import BundleInfo, read_info
+from lcseg.prediction.blocks import plan_blocks
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.fit import require_fit
 from lcseg.prediction.parts import cut_parts
@@ -79,34 +80,37 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
         aoi=_absolute(config.aoi) if config.aoi else "",
         aoi_sha256=_digest(config.aoi),
     )
-    blend_px = 0
-    if info.config.get("norm") == "group":
-        blend_px = max(config.block_px // _BLEND_SHARE // info.stride_px, 1) * info.stride_px
-    products = (CLASSES, *(name for name in PRODUCTS if getattr(config, name)))
-    task = Task(
-        model=config.model if is_remote(config.model) else _absolute(config.model),
-        model_sha256=info.model_sha256,
-        backend=config.runs_on,
-        scene=scene,
-        products=products,
-        block_px=config.block_px,
-        blend_px=blend_px,
-    )
     with open_scene(scene) as opened:
-        window = opened.area.window if opened.area else opened.image.grid.window
-        parts = cut_parts(task, window, info.stride_px) if window.height and window.width else []
-        if opened.area:
-            area = opened.area
-            parts = [
-                replace(part, number=number)
-                for number, part in enumerate(p for p in parts if area.touches(p.window))
-            ]
-        grid = opened.image.grid.part(window)
+        area, whole = opened.area, opened.image.grid
+    window = area.window if area else whole.window
+    task = _make_task(config, info, scene, window)
+    parts = cut_parts(task, window, info.stride_px) if window.height and window.width else []
+    if area:
+        parts = [part for part in parts if area.touches(part.window)]
+        parts = [replace(part, number=number) for number, part in enumerate(parts)]
+    grid = whole.part(window)
     pixel_m = pixel_size_m(grid)
     if factor != 1:
         _LOG.info("resampled: read at %.4g m, as in training", pixel_m)
     date = next(iter(dates), "")
     return Plan(info, task, tuple(parts), window, grid, pixel_m, date)
+
+
+def _make_task(config: PredictConfig, info: BundleInfo, scene: SceneSpec, window: Window) -> Task:
+    first = next(plan_blocks(window, config.block_px, info.stride_px), None)
+    block_px = first.height if first else info.stride_px
+    blend_px = 0
+    if info.config.get("norm") == "group":
+        blend_px = max(block_px // _BLEND_SHARE // info.stride_px, 1) * info.stride_px
+    return Task(
+        model=config.model if is_remote(config.model) else _absolute(config.model),
+        model_sha256=info.model_sha256,
+        backend=config.runs_on,
+        scene=scene,
+        products=(CLASSES, *(name for name in PRODUCTS if getattr(config, name))),
+        block_px=block_px,
+        blend_px=blend_px,
+    )
 
 
 def _read_info(config: PredictConfig) -> BundleInfo:

@@ -21,14 +21,19 @@ class Predictor:
         self.info = bundle.info
         halo_px = bundle.info.halo_px
 
-        @tf.function(reduce_retracing=True)
-        def classify(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def answer(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             logits = bundle.model(images, training=False)
             height, width = tf.shape(logits)[1], tf.shape(logits)[2]
             own = logits[0, halo_px : height - halo_px, halo_px : width - halo_px]
             return tf.cast(tf.argmax(own, -1, tf.int32), tf.uint8), own
 
-        self._classify = classify
+        self._answer = tf.function(answer, reduce_retracing=True)
+        self._classify = tf.function(lambda images: answer(images)[0], reduce_retracing=True)
+
+    def classify(self, padded_hwc: np.ndarray) -> np.ndarray:
+        """Classes, uint8 [H, W], as of `predict`; logits do not leave the network."""
+        classes_hw: np.ndarray = self._classify(padded_hwc[None]).numpy()
+        return classes_hw
 
     def predict(self, padded_hwc: np.ndarray) -> tuple[np.ndarray, tf.Tensor]:
         """Predict a block read with the halo of the bundle.
@@ -39,7 +44,7 @@ class Predictor:
         Returns:
             Classes, uint8 [H, W], and logits, float32 [H, W, K].
         """
-        label_hw, logits_hwk = self._classify(padded_hwc[None])
+        label_hw, logits_hwk = self._answer(padded_hwc[None])
         return label_hw.numpy(), logits_hwk
 
     def to_probabilities(self, logits_hwk: tf.Tensor) -> np.ndarray:

@@ -54,7 +54,7 @@ class Task:
     backend: str  # What runs the model.
     scene: SceneSpec
     products: tuple[str, ...]  # Names of rasters.
-    block_px: int  # Side of a block.
+    block_px: int  # Side of a block, a multiple of the network's stride.
     blend_px: int  # How far blocks reach into their neighbours to be mixed; 0: not at all.
 
     @cached_property

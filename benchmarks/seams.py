@@ -33,7 +33,7 @@ from lcseg.records.config import ConvertConfig  # noqa: E402
 from lcseg.records.conversion import convert  # noqa: E402
 from lcseg.synthetic import Landscape, make_landscape  # noqa: E402
 from lcseg.training.config import TrainConfig  # noqa: E402
-from lcseg.training.run import train  # noqa: E402
+from lcseg.training.trainer import train  # noqa: E402
 
 SIZE_PX, BLOCK_PX, STEPS = 2048, 128, 300
 TARGET = 1.05

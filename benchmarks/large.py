@@ -24,11 +24,14 @@ SIZES_PX = (5_000, 50_000)
 TARGET_RATIO, TARGET_GB = 1.1, 2.0
 
 _PROGRAM = """
-import resource, sys
+import sys
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
 summary = predict_map(PredictConfig(*sys.argv[1:4]))
-print(summary.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+# Not that of getrusage, which a process takes over from the one that starts it.
+with open("/proc/self/status") as status:
+    peak_kb = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+print(summary.seconds, peak_kb / 2**20)
 """
 
 

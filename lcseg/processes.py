@@ -86,7 +86,7 @@ def run_parts(
         def give_out() -> None:
             while waiting and len(part_of) < room:
                 part = waiting.popleft()
-                future = client.submit(work, part, pure=False, retries=0)
+                future = client.submit(_do, work, part, pure=False, retries=0)
                 part_of[future.key] = part
                 running.add(future)
 
@@ -96,6 +96,15 @@ def run_parts(
             yield part, _take(future, part, scheduler)
             future.release()
             give_out()
+
+
+def _do(work: Callable[[Part], Outcome], part: Part) -> Outcome:
+    """Do a part in a worker: an error crosses alone, as its causes may not be able to."""
+    try:
+        return work(part)
+    except LcsegError as error:
+        error.__cause__ = error.__context__ = None
+        raise error.with_traceback(None) from None
 
 
 def _take(future: distributed.Future, part: Named, scheduler: str) -> Any:

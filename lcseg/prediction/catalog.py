@@ -45,6 +45,8 @@ _TITLES = {
 _EDGE = 9
 """Places along each side of a footprint."""
 
+_HALF_TURN = 180.0
+_DECIMALS = 1e-7
 _STRAIGHT = 1e-6
 """How far a footprint may be off, in degrees: a tenth of a metre."""
 
@@ -56,16 +58,20 @@ def item_path(out: Path) -> Path:
 
 def is_foreign(path: Path) -> bool:
     """Whether a file is there that is no item of a catalogue."""
-    return path.exists() and b'"stac_version"' not in path.read_bytes()
+    return path.exists() and (path.is_dir() or b'"stac_version"' not in path.read_bytes())
 
 
 def describe_map(plan: Plan, outs: Mapping[str, Path], path: Path) -> pystac.Item:
-    """Describe the rasters of a map, which has a CRS, for an item that lies at `path`."""
+    """Describe the rasters of a map for an item that lies at `path`.
+
+    Raises:
+        LcsegError: the map has no place by longitude and latitude.
+    """
     footprint = measure_footprint(plan.grid, str(outs[CLASSES]))
     item = pystac.Item(
         outs[CLASSES].stem,
         shapely.geometry.mapping(footprint),
-        list(footprint.bounds),
+        _bounds(footprint),
         _date_of(plan),
         {"title": f"Land cover ({plan.scheme.name})", "gsd": plan.pixel_m},
     )
@@ -93,14 +99,33 @@ def write_item(item: pystac.Item, path: Path) -> None:
 
 
 def measure_footprint(grid: Grid, path: str) -> shapely.Geometry:
-    """The outline of a grid in longitude and latitude."""
+    """The outline of a grid in longitude and latitude; cut where it crosses the antimeridian.
+
+    Raises:
+        LcsegError: its CRS has no longitude and latitude there.
+    """
     edge = np.linspace(0, 1, _EDGE)
     along, none = np.concatenate([edge, 1 + 0 * edge, edge[::-1], 0 * edge]), np.zeros(_EDGE)
     down = np.concatenate([none, edge, 1 + none, edge[::-1]])
     x, y = grid.affine @ (along * grid.width, down * grid.height)
     lon, lat = transform_places(grid.crs or "", "OGC:CRS84", x, y, path)
-    outline = shapely.Polygon(np.stack([lon, lat], axis=1))
-    return shapely.Polygon(np.round(outline.simplify(_STRAIGHT).exterior.coords, 7))
+    if np.ptp(lon) > _HALF_TURN:
+        lon = np.where(lon < 0, lon + 2 * _HALF_TURN, lon)
+    outline = shapely.Polygon(np.stack([lon, lat], axis=1)).simplify(_STRAIGHT)
+    west = shapely.intersection(outline, shapely.box(-_HALF_TURN, -90, _HALF_TURN, 90))
+    east = shapely.intersection(outline, shapely.box(_HALF_TURN, -90, 3 * _HALF_TURN, 90))
+    if east.is_empty or not east.area:
+        return shapely.set_precision(outline, _DECIMALS)
+    east = shapely.transform(east, lambda places: places - [2 * _HALF_TURN, 0])
+    return shapely.MultiPolygon([shapely.set_precision(part, _DECIMALS) for part in (west, east)])
+
+
+def _bounds(footprint: shapely.Geometry) -> list[float]:
+    """West, south, east, north; across the antimeridian west is greater, as RFC 7946 has it."""
+    west, south, east, north = footprint.bounds
+    if footprint.geom_type == "MultiPolygon":
+        west, east = footprint.geoms[0].bounds[0], footprint.geoms[1].bounds[2]
+    return [west, south, east, north]
 
 
 def _date_of(plan: Plan) -> datetime:

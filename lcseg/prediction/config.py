@@ -73,6 +73,8 @@ class PredictConfig:
             raise ValueError("--workers and --min_area_m2 must be at least 0")
         if self.mosaic and not self.images:
             raise ValueError("--mosaic is for --images")
+        if self.scale == 0:
+            raise ValueError("--scale must not be 0")
         if self.scale is None and self.offset:
             raise ValueError("--offset goes with --scale")
         if self.min_area_m2 and not self.polygons:
@@ -87,7 +89,9 @@ class PredictConfig:
         return "onnx" if Path(self.model).suffix == ".onnx" else "keras"
 
     def _check_paths(self) -> None:
-        taken: dict[Path, str] = {}
+        out = Path(self.out)
+        beside = (out.with_name(f"{out.name}.aux.xml"), out.with_suffix(".qml"))
+        taken = {path.resolve(): "out" for path in (*beside, out.with_suffix(".json"))}
         for flag in ("out", "probabilities", "confidence", "margin", "polygons"):
             path = getattr(self, flag)
             if not path:
@@ -95,9 +99,14 @@ class PredictConfig:
             require_local(path, flag)
             if self.images and not self.mosaic and NAME not in path:
                 raise ValueError(f"--{flag} has no {NAME} for each image; write it, or --mosaic")
-            other = taken.setdefault(Path(path).resolve(), flag)
-            if other != flag:
-                raise ValueError(f"--{flag} and --{other} are the same file")
+            if Path(path).resolve() in taken:
+                other = taken[Path(path).resolve()]
+                raise ValueError(
+                    f"--{flag} and --{other} are the same file"
+                    if other != flag
+                    else f"--{flag}={path}: a map has that name beside it; end it with .tif"
+                )
+            taken[Path(path).resolve()] = flag
 
     def named(self, image: str) -> PredictConfig:
         """The same for one image alone, whose name takes its place in the paths."""

@@ -6,8 +6,10 @@ summaries = predict_maps(PredictConfig(model="run/bundle", images="*.tif", out="
 
 from __future__ import annotations
 
+import errno
 import glob
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from lcseg.errors import LcsegError
+from lcseg.files import replaced
 from lcseg.prediction.catalog import describe_map, is_foreign, item_path, write_item
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.parts import forget, piece_path, predict_part
@@ -69,12 +72,15 @@ def predict_maps(config: PredictConfig) -> list[PredictSummary]:
         raise LcsegError(f"--images={config.images}", "two images have the same name", "rename one")
     summaries = []
     is_anything_there = False
-    for each in named:
-        started_s = time.monotonic()
-        plan = make_plan(each, [each.image])
-        is_anything_there |= bool(plan.parts)
-        if plan.parts and not _is_done(plan, each):
-            summaries.append(_carry_out(plan, each, started_s))
+    try:
+        for each in named:
+            started_s = time.monotonic()
+            plan = make_plan(each, [each.image])
+            is_anything_there |= bool(plan.parts)
+            if plan.parts and not _is_done(plan, each):
+                summaries.append(_carry_out(plan, each, started_s))
+    finally:
+        forget()
     if not is_anything_there:
         raise _nothing_there(config)
     return summaries
@@ -92,16 +98,16 @@ def predict_map(config: PredictConfig) -> PredictSummary:
     plan = make_plan(config, images)
     if not plan.parts:
         raise _nothing_there(config)
-    return _carry_out(plan, config, started_s)
+    try:
+        return _carry_out(plan, config, started_s)
+    finally:
+        forget()
 
 
 def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSummary:
     _require_free(plan, config)
     with open_workshop(Path(config.out)) as shop:
-        try:
-            outcomes = _finish_parts(plan, config, shop)
-        finally:
-            forget()
+        outcomes = _finish_parts(plan, config, shop)
         _finish_maps(plan, config, shop, outcomes)
     return PredictSummary(
         config.out,
@@ -124,8 +130,11 @@ def _require_free(plan: Plan, config: PredictConfig) -> None:
     for path in _outs(config).values():
         if path.exists() and not (has_begun and _is_of(path, plan)):
             raise _taken(path)
-    if config.polygons and Path(config.polygons).exists() and not has_begun:
-        raise _taken(Path(config.polygons))
+    polygons, note = Path(config.polygons), _polygons_note(config)
+    if config.polygons and polygons.exists():
+        is_own = note.exists() and note.read_text() == str(polygons.resolve())
+        if not is_own:
+            raise _taken(polygons)
     if is_foreign(item_path(Path(config.out))):
         raise _taken(item_path(Path(config.out)))
 
@@ -138,10 +147,10 @@ def _finish_parts(plan: Plan, config: PredictConfig, shop: Workshop) -> list[Par
         _LOG.info("%d of %d parts were done by an earlier start", len(done), len(plan.parts))
     todo = [part for part in plan.parts if part.number not in done]
     shop.sweep(plan.parts, done)
-    workers = config.workers or count_cores()
+    workers = min(config.workers or count_cores(), max(len(todo), 1))
     # Local workers share the cores; one alone, or those of a cluster, have theirs.
     threads = max(count_cores() // workers, 1) if workers > 1 and not config.scheduler else 0
-    work = partial(predict_part, folder=str(shop.folder), threads=threads)
+    work = partial(predict_part, folder=str(shop.stage), threads=threads)
     total = sum(_pixels(part) for part in plan.parts)
     before = total - sum(map(_pixels, todo))
     with Progress("predict", total, "px", config.quiet, before, scale=True) as progress:
@@ -161,26 +170,32 @@ def _finish_maps(
 ) -> None:
     """Join the pieces of each product, and give all of them their names together."""
     outs = _outs(config)
-    made = {product: out.with_name(f".{out.name}.whole.tif") for product, out in outs.items()}
-    try:
-        for product, path in made.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _join(plan, product, shop.folder, outcomes, path)
-        if config.polygons:
-            polygons = Path(config.polygons)
+    made = {product: shop.folder / f"{product}.tif" for product in outs}
+    for product, path in made.items():
+        _join(plan, product, shop.folder, outcomes, path)
+    if config.polygons:
+        with bounded_cache():
+            polygons = shop.folder / Path(config.polygons).name
             write_polygons(str(made[CLASSES]), polygons, plan.scheme, config.min_area_m2)
-        for product, path in made.items():
-            give_name(path, outs[product])
-    finally:
-        for path in made.values():
-            path.unlink(missing_ok=True)
+        # By this note the next start knows its own.
+        _polygons_note(config).write_text(str(Path(config.polygons).resolve()))
+        give_name(polygons, Path(config.polygons))
+    for product, path in made.items():
+        give_name(path, outs[product])
+        aux_path(outs[product]).unlink(missing_ok=True)
     write_legend(outs[CLASSES], plan.scheme, _count(outcomes))
     # People change styles to their liking.
     if not style_path(outs[CLASSES]).exists():
         write_style(style_path(outs[CLASSES]), plan.scheme)
-    if plan.grid.crs:
-        item = item_path(outs[CLASSES])
-        write_item(describe_map(plan, outs, item), item)
+    item = item_path(outs[CLASSES])
+    try:
+        described = describe_map(plan, outs, item) if plan.grid.crs else None
+    except LcsegError as error:
+        # A CRS need not have longitude and latitude.
+        _LOG.warning("warning: the map has no catalogue entry: %s", error)
+        described = None
+    if described:
+        write_item(described, item)
 
 
 def _join(
@@ -205,9 +220,20 @@ def _join(
 
 
 def give_name(path: Path, out: Path) -> None:
-    """Have a raster that is whole take its name."""
-    path.replace(out)
-    aux_path(out).unlink(missing_ok=True)
+    """Have a file that is whole take its name, on whatever disk."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.replace(out)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with replaced(out) as aside:
+            shutil.copyfile(path, aside)
+        path.unlink()
+
+
+def _polygons_note(config: PredictConfig) -> Path:
+    return workshop_folder(Path(config.out)) / "polygons"
 
 
 def _outs(config: PredictConfig) -> dict[str, Path]:
@@ -221,7 +247,8 @@ def _is_done(plan: Plan, config: PredictConfig) -> bool:
     """Whether an earlier start has made all of a map."""
     if workshop_folder(Path(config.out)).exists():
         return False
-    return all(path.exists() and _is_of(path, plan) for path in _outs(config).values())
+    is_there = not config.polygons or Path(config.polygons).exists()
+    return is_there and all(path.exists() and _is_of(path, plan) for path in _outs(config).values())
 
 
 def _is_of(path: Path, plan: Plan) -> bool:

@@ -7,13 +7,14 @@ logits_nhwk = model.predict(images_nhwc)       # float32 [N, H, W, classes]
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from lcseg.errors import LcsegError
-from lcseg.files import exists, fetched, locate
+from lcseg.files import exists, fetched, locate, read_bytes
 from lcseg.model.info import FILE, parse_info
 
 _QUIET = 3
@@ -67,6 +68,11 @@ class OnnxModel:
             )
         logits = self._session.run([self._output], {self._input: images_nhwc})[0]
         return cast(np.ndarray, logits)
+
+
+def digest_model(path: str | Path) -> str:
+    """The checksum of an ONNX file, SHA-256 in hexadecimal."""
+    return hashlib.sha256(read_bytes(locate(path))).hexdigest()
 
 
 class OnnxPredictor:

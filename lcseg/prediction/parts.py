@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lcseg.classes import IGNORE
+from lcseg.errors import LcsegError
 from lcseg.prediction.answers import Backend, answer
 from lcseg.prediction.blocks import plan_blocks
 from lcseg.prediction.products import CLASSES, PRODUCTS, profile_of
@@ -120,10 +121,18 @@ def _load(model: str, model_sha256: str, backend: str, threads: int) -> Backend:
 @functools.lru_cache(1)
 def _load_once(model: str, model_sha256: str, backend: str, threads: int) -> Backend:
     if backend == "onnx":
-        from lcseg.prediction.onnx import OnnxModel, OnnxPredictor
+        from lcseg.prediction.onnx import OnnxModel, OnnxPredictor, digest_model
 
+        _require_same(model, digest_model(model), model_sha256)
         return OnnxPredictor(OnnxModel(model, threads))
     start_tensorflow()
     from lcseg.prediction.predictor import load_predictor
 
-    return load_predictor(model, threads)
+    predictor = load_predictor(model, threads)
+    _require_same(model, predictor.info.model_sha256, model_sha256)
+    return predictor
+
+
+def _require_same(model: str, found_sha256: str, expected_sha256: str) -> None:
+    if found_sha256 != expected_sha256:
+        raise LcsegError(model, "has changed since the map was begun", "start again")

@@ -6,7 +6,6 @@ plan.parts, plan.grid, plan.scheme
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +21,12 @@ from lcseg.prediction.fit import require_fit
 from lcseg.prediction.parts import cut_parts
 from lcseg.prediction.products import CLASSES, PRODUCTS
 from lcseg.prediction.task import ImageFile, Part, SceneSpec, Task, open_scene
+from lcseg.raster.area import digest_area
 from lcseg.raster.dataset import source_files
 from lcseg.raster.grid import Grid, Window, pixel_size_m
+from lcseg.raster.pixel_area import measure_rows
 from lcseg.raster.source import open_image, require_crs
+from lcseg.raster.vector import find_driver
 
 _LOG = logging.getLogger("lcseg")
 
@@ -78,7 +80,7 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
         offset=config.offset,
         factor=factor,
         aoi=_absolute(config.aoi) if config.aoi else "",
-        aoi_sha256=_digest(config.aoi),
+        aoi_sha256=digest_area(config.aoi) if config.aoi else "",
     )
     with open_scene(scene) as opened:
         area, whole = opened.area, opened.image.grid
@@ -89,6 +91,10 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
         parts = [part for part in parts if area.touches(part.window)]
         parts = [replace(part, number=number) for number, part in enumerate(parts)]
     grid = whole.part(window)
+    if config.polygons:
+        find_driver(Path(config.polygons))
+        if config.min_area_m2:
+            measure_rows(grid, images[0])
     pixel_m = pixel_size_m(grid)
     if factor != 1:
         _LOG.info("resampled: read at %.4g m, as in training", pixel_m)
@@ -97,8 +103,9 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
 
 
 def _make_task(config: PredictConfig, info: BundleInfo, scene: SceneSpec, window: Window) -> Task:
-    first = next(plan_blocks(window, config.block_px, info.stride_px), None)
-    block_px = first.height if first else info.stride_px
+    is_empty = not (window.height and window.width)
+    blocks = iter(()) if is_empty else plan_blocks(window, config.block_px, info.stride_px)
+    block_px = next((block.height for block in blocks), info.stride_px)
     blend_px = 0
     if info.config.get("norm") == "group":
         blend_px = max(block_px // _BLEND_SHARE // info.stride_px, 1) * info.stride_px
@@ -115,9 +122,9 @@ def _make_task(config: PredictConfig, info: BundleInfo, scene: SceneSpec, window
 
 def _read_info(config: PredictConfig) -> BundleInfo:
     if config.runs_on == "onnx":
-        from lcseg.prediction.onnx import OnnxModel
+        from lcseg.prediction.onnx import OnnxModel, digest_model
 
-        return OnnxModel(config.model).info
+        return replace(OnnxModel(config.model).info, model_sha256=digest_model(config.model))
     return read_info(config.model)
 
 
@@ -134,10 +141,3 @@ def _stamp(path: str) -> tuple[tuple[str, int, int], ...]:
         stat = here.stat() if here.exists() else None
         stamps.append((file, stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0))
     return tuple(stamps)
-
-
-def _digest(path: str) -> str:
-    here = Path(path)
-    if not path or not here.is_file():
-        return ""
-    return hashlib.sha256(here.read_bytes()).hexdigest()

@@ -113,6 +113,8 @@ def open_scene(spec: SceneSpec) -> Iterator[Scene]:
                 with open_one(path) as other:
                     grids.append(other.grid)
             image = stack.enter_context(Mosaic(paths, grids, open_one, image.bands, image.dtype))
+        if spec.factor != 1:
+            image = Resampled(image, spec.factor)
         yield Scene(image, read_area(spec.aoi, image.grid) if spec.aoi else None)
 
 
@@ -122,6 +124,4 @@ def _open_one(alphas: dict[str, int], spec: SceneSpec, path: str) -> Iterator[Im
         image: Imagery = source
         if spec.scale is not None:
             image = Rescaled(image, spec.scale, spec.offset, spec.dtype)
-        if spec.factor != 1:
-            image = Resampled(image, spec.factor)
         yield image

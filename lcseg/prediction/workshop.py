@@ -2,12 +2,13 @@
 
 with open_workshop(Path("map.tif")) as shop:
     outcome = shop.find(part)                  # None: it is yet to be done
-    shop.keep(part, predict_part(part, str(shop.folder)))
+    shop.keep(part, predict_part(part, str(shop.stage)))
 """
 
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ from lcseg.records.folder import claimed
 class Workshop:
     """Parts of a map, and notes of those that are done."""
 
-    folder: Path
+    folder: Path  # Of parts that are done.
+    stage: Path  # What workers write into; each start has its own, as those of an earlier one may
+    # still be at work.
 
     def find(self, part: Part) -> PartOutcome | None:
         """What an earlier start has noted of a part, if the part and its files are as they were."""
@@ -33,17 +36,19 @@ class Workshop:
         except LcsegError:
             # Not there, or half written when the power went: the part is done again.
             return None
-        is_whole = not any(self._missing(part, outcome))
+        is_whole = not any(_missing(self.folder, part, outcome))
         return outcome if is_whole and outcome.digest == part.digest else None
 
     def keep(self, part: Part, outcome: PartOutcome) -> None:
-        """Note what a worker has done of a part, if its files are here."""
-        for path in self._missing(part, outcome):
+        """Take over what a worker has done of a part, and note it."""
+        for path in _missing(self.stage, part, outcome):
             raise LcsegError(
                 path,
                 "is not what a worker has written",
                 "all workers must have this file system at the same path",
             )
+        for product in outcome.files:
+            piece_path(self.stage, product, part).replace(piece_path(self.folder, product, part))
         write_document(self._note(part), outcome)
 
     def sweep(self, parts: Sequence[Part], done: dict[int, PartOutcome]) -> None:
@@ -54,18 +59,19 @@ class Workshop:
                 kept.add(self._note(part))
                 kept |= {piece_path(self.folder, name, part) for name in done[part.number].files}
         for path in self.folder.iterdir():
-            if path not in kept:
+            if path not in kept and path.is_file():
                 path.unlink()
 
     def _note(self, part: Part) -> Path:
         return self.folder / f"part-{part.number:05d}.json"
 
-    def _missing(self, part: Part, outcome: PartOutcome) -> Iterator[Path]:
-        """Files of a part that are not there, or not whole."""
-        for product, size in outcome.files.items():
-            path = piece_path(self.folder, product, part)
-            if not path.exists() or path.stat().st_size != size:
-                yield path
+
+def _missing(folder: Path, part: Part, outcome: PartOutcome) -> Iterator[Path]:
+    """Files of a part that are not in a folder, or not whole."""
+    for product, size in outcome.files.items():
+        path = piece_path(folder, product, part)
+        if not path.exists() or path.stat().st_size != size:
+            yield path
 
 
 def workshop_folder(out: Path) -> Path:
@@ -86,8 +92,12 @@ def open_workshop(out: Path) -> Iterator[Workshop]:
     folder.mkdir(parents=True, exist_ok=True)
     with claimed(folder, out, "--out"):
         try:
-            yield Workshop(folder)
-            shutil.rmtree(folder)
+            for left in folder.glob("stage-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            stage = folder / f"stage-{uuid.uuid4().hex[:8]}"
+            stage.mkdir()
+            yield Workshop(folder, stage)
+            shutil.rmtree(folder, ignore_errors=True)
         finally:
             if folder.exists() and not any(folder.glob("part-*.json")):
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)

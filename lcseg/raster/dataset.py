@@ -7,6 +7,7 @@ with bounded_cache(), open_raster("scene.tif") as dataset:
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from rasterio._env import get_gdal_config, set_gdal_config
 from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
@@ -48,9 +50,39 @@ def bounded_cache(megabytes: int = 128) -> Iterator[None]:
     By default that is 5 % of the machine's memory, so that on a large machine a process grows with
     the scene that it reads until it holds gigabytes of blocks which nobody asks for again.
     """
-    # GDAL takes a small number for megabytes, rasterio always for bytes.
-    with rasterio.Env(GDAL_CACHEMAX=megabytes << 20):
-        yield
+    with rasterio.Env():
+        _BOUNDS.enter(megabytes)
+        try:
+            yield
+        finally:
+            _BOUNDS.leave()
+
+
+class _Bounds:
+    """Counts who wants the cache bounded: it is one for all threads of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: int | None = None
+
+    def enter(self, megabytes: int) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = get_gdal_config(_CACHE)
+                # GDAL takes a small number for megabytes, rasterio always for bytes.
+                set_gdal_config(_CACHE, megabytes << 20)
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._before is not None:
+                set_gdal_config(_CACHE, self._before)
+
+
+_CACHE = "GDAL_CACHEMAX"
+_BOUNDS = _Bounds()
 
 
 def source_files(raster: rasterio.DatasetReader | str) -> tuple[str, ...]:

@@ -5,28 +5,32 @@ write_polygons("map.tif", "map.gpkg", scheme, min_area_m2=100)
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import rasterio
 import rasterio.features
 import shapely
 
 from lcseg.classes import IGNORE, ClassScheme
-from lcseg.raster.dataset import grid_of, open_raster, read_bands
+from lcseg.raster.dataset import grid_of, open_raster, to_rasterio
 from lcseg.raster.grid import Grid, cover
 from lcseg.raster.pixel_area import measure_rows
 from lcseg.raster.vector import find_driver, write_features
 
 _BLOCK_PX = 2048
+_MAX_SIZE = 2**31 - 1
 
 
 def write_polygons(map_path: str, out: Path, scheme: ClassScheme, min_area_m2: float = 0.0) -> int:
     """Write the patches of a class map as polygons with class, name and area; returns how many.
 
-    Patches are joined along edges, not corners. The pixels are kept in a file beside `out`, not in
-    memory, which grows with the number of polygons.
+    Patches are joined along edges, not corners. Memory grows with the number of polygons, not with
+    pixels, which GDAL reads row by row; with a minimum, a byte or two for each pixel is taken, too.
 
     Args:
         map_path: class indices, 255 where there is no data.
@@ -40,16 +44,13 @@ def write_polygons(map_path: str, out: Path, scheme: ClassScheme, min_area_m2: f
     """
     find_driver(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with open_raster(map_path) as dataset:
+    with open_raster(map_path) as dataset, tempfile.TemporaryDirectory(dir=out.parent) as folder:
         grid = grid_of(dataset)
-        with tempfile.TemporaryFile(dir=out.parent) as file:
-            pixels = np.memmap(file, np.uint8, "w+", shape=(grid.height, grid.width))
-            for window in cover(grid.height, grid.width, _BLOCK_PX):
-                inside = window.clip(grid.height, grid.width)
-                pixels[inside.slices] = read_bands(dataset, [1], inside, map_path)[0]
-            if min_area_m2:
-                _sieve(pixels, grid, min_area_m2, map_path)
-            geometry, classes = _trace(pixels, grid)
+        if min_area_m2:
+            with _sieve(dataset, Path(folder), grid, min_area_m2, map_path) as sieved:
+                geometry, classes = _trace(sieved, grid)
+        else:
+            geometry, classes = _trace(dataset, grid)
     names = np.array([scheme.names[index] for index in classes], object)
     areas_m2 = _measure(geometry, grid, map_path)
     fields = {"class": classes, "name": names, "area_m2": areas_m2}
@@ -57,28 +58,39 @@ def write_polygons(map_path: str, out: Path, scheme: ClassScheme, min_area_m2: f
     return len(geometry)
 
 
-def _sieve(pixels: np.ndarray, grid: Grid, min_area_m2: float, path: str) -> None:
-    """Have small patches take the class of the largest one beside them, in place."""
-    pixel_m2 = float(measure_rows(grid, path).mean())
-    size = int(np.ceil(min_area_m2 / pixel_m2))
-    if size > 1:
-        rasterio.features.sieve(pixels, size, out=pixels, mask=pixels != IGNORE, connectivity=4)
+@contextmanager
+def _sieve(
+    dataset: rasterio.DatasetReader, folder: Path, grid: Grid, min_area_m2: float, path: str
+) -> Iterator[rasterio.DatasetReader]:
+    """A map in which small patches have taken the class of the largest one beside them."""
+    size = min(math.ceil(min_area_m2 / float(measure_rows(grid, path).mean())), _MAX_SIZE)
+    file = folder / "sieved.tif"
+    profile = {"height": grid.height, "width": grid.width, "count": 1, "dtype": "uint8"}
+    profile |= {"driver": "GTiff", "tiled": True, "compress": "ZSTD", "bigtiff": "IF_SAFER"}
+    with rasterio.open(file, "w+", **profile, transform=grid.affine) as written:
+        for window in cover(grid.height, grid.width, _BLOCK_PX):
+            place = to_rasterio(window.clip(grid.height, grid.width))
+            is_mapped = dataset.read(1, window=place) != IGNORE
+            written.write(is_mapped.astype(np.uint8), 1, window=place)
+        mask, source = rasterio.band(written, 1), rasterio.band(dataset, 1)
+        sieved_hw = rasterio.features.sieve(source, max(size, 1), mask=mask, connectivity=4)
+        written.write(sieved_hw, 1)
+        del sieved_hw
+        yield written
 
 
-def _trace(pixels: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def _trace(dataset: rasterio.DatasetReader, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """The patches as polygons, object [n], and their classes, int32 [n]."""
-
-    def found() -> Iterator[tuple[shapely.Geometry, int]]:
-        shapes = rasterio.features.shapes(
-            pixels, mask=pixels != IGNORE, connectivity=4, transform=grid.affine
-        )
-        for shape, value in shapes:
+    geometry, classes = [], []
+    shapes = rasterio.features.shapes(
+        rasterio.band(dataset, 1), connectivity=4, transform=grid.affine
+    )
+    for shape, value in shapes:
+        if int(value) != IGNORE:
             rings = shape["coordinates"]
-            yield shapely.Polygon(rings[0], rings[1:]), int(value)
-
-    pairs = list(found())
-    geometry = np.array([polygon for polygon, _ in pairs], object)
-    return geometry, np.array([value for _, value in pairs], np.int32)
+            geometry.append(shapely.Polygon(rings[0], rings[1:]))
+            classes.append(int(value))
+    return np.array(geometry, object), np.array(classes, np.int32)
 
 
 def _measure(geometry: np.ndarray, grid: Grid, path: str) -> np.ndarray:

@@ -91,3 +91,14 @@ def test_file_that_is_no_item_is_not_written_over_and_a_style_is_kept(config, tm
     (tmp_path / "map.qml").write_text("mine")
     predict_map(config)
     assert (tmp_path / "map.qml").read_text() == "mine"
+
+
+def test_footprint_across_the_antimeridian_is_in_two_parts():
+    grid = Grid(1000, 4000, (10.0, 0.0, 260_000.0, 0.0, -10.0, 5_600_000.0), "EPSG:32601")
+    footprint = measure_footprint(grid, "map.tif")
+    assert footprint.geom_type == "MultiPolygon"
+    west, east = footprint.geoms
+    assert west.bounds[2] == 180
+    assert east.bounds[0] == -180
+    assert west.bounds[2] - west.bounds[0] < 2
+    assert east.bounds[2] - east.bounds[0] < 2

@@ -13,11 +13,13 @@ from rasterio.windows import Window
 from lcseg.model.config import UNetConfig
 
 PROGRAM = """
-import resource, sys
+import sys
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
 predict_map(PredictConfig(*sys.argv[1:4], quiet=True))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+# Not that of getrusage, which a process takes over from the one that starts it.
+with open("/proc/self/status") as status:
+    print(next(int(line.split()[1]) / 2**10 for line in status if line.startswith("VmHWM")))
 """
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import distributed
 import numpy as np
 import pytest
-from maps import read
+from maps import make_values, read
 
 from lcseg.errors import LcsegError
+from lcseg.model.bundle import load_bundle
 from lcseg.model.config import UNetConfig
 from lcseg.prediction import mapping, parts
 from lcseg.prediction.config import PredictConfig
@@ -119,7 +120,6 @@ def test_work_that_was_interrupted_goes_on(config, expected, tmp_path, monkeypat
         predict_map(again)
     assert [path.name for path in tmp_path.iterdir()] == [".map.tif.partial"]
     (tmp_path / ".map.tif.partial" / "classes-00002.tif").write_bytes(b"damaged")
-    few.stop = None
     asked: list[int] = []
 
     def all_of(parts, *rest):
@@ -204,7 +204,7 @@ mapping.predict_map({config!r})
 def test_process_that_is_killed_anywhere_goes_on_to_the_same_bytes(config, expected, tmp_path):
     again = into(config, tmp_path)
     program = PROGRAM.format(signal=int(signal.SIGKILL), config=again)
-    for kill_at in (4, 5, 7, 8, 9):
+    for kill_at in (4, 5, 7, 8, 9, 10, 11, 12):
         run = [sys.executable, "-c", program, str(kill_at)]
         killed = subprocess.run(run, check=False, timeout=120, capture_output=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -238,6 +238,46 @@ def test_blended_map_does_not_depend_on_its_parts(blended, tmp_path, monkeypatch
         assert np.array_equal(read(tmp_path / name), read(tmp_path / "one" / name))
 
 
+def blend_whole(model, image_hwc: np.ndarray, side: int, reach: int, halo: int) -> np.ndarray:
+    """Probabilities of a scene by the definition of blending, float64 [H, W, K], pixel by pixel."""
+    height, width = image_hwc.shape[:2]
+    far = side + reach + halo
+    plane_hwc = np.pad(image_hwc, [(far, far + side), (far, far + side), (0, 0)], mode="reflect")
+    sums = np.zeros((height + 2 * far + side, width + 2 * far + side, 4))
+    weights = np.zeros(sums.shape[:2])
+    distance = np.arange(side + 2 * reach) + 0.5
+    slope = np.clip(np.minimum(distance, distance[::-1]) / (2 * reach), 0, 1)
+    weight_hw = slope[:, None] * slope
+    for row in range(0, height, side):
+        for col in range(0, width, side):
+            own = np.s_[far + row - reach :, far + col - reach :]
+            outer = plane_hwc[far + row - reach - halo :, far + col - reach - halo :]
+            size = side + 2 * reach
+            logits = model(outer[None, : size + 2 * halo, : size + 2 * halo]).numpy()[0]
+            logits = logits[halo : halo + size, halo : halo + size].astype(np.float64)
+            powers = np.exp(logits - logits.max(-1, keepdims=True))
+            probs = powers / powers.sum(-1, keepdims=True)
+            sums[own][:size, :size] += probs * weight_hw[..., None]
+            weights[own][:size, :size] += weight_hw
+    inside = np.s_[far : far + height, far : far + width]
+    return sums[inside] / weights[inside][..., None]
+
+
+def test_blended_map_is_the_weighted_mean_of_overlapping_blocks(
+    blended, tmp_path, make_raster, monkeypatch
+):
+    values_hwc = make_values(70, 90)
+    image = make_raster("noise.tif", values_hwc, photometric="MINISBLACK")
+    config = replace(blended, image=image)
+    task = make_plan(config, [image]).task
+    assert (task.block_px, task.blend_px) == (16, 4)
+    loaded = load_bundle(config.model)
+    expected = blend_whole(loaded.model, values_hwc, 16, 4, loaded.info.halo_px)
+    predict_map(config)
+    found = read(tmp_path / "probabilities.tif") / 254
+    assert abs(found - expected).max() <= 0.5 / 254 + 1e-4
+
+
 def test_blended_map_changes_gently_where_blocks_meet(blended, tmp_path):
     predict_map(blended)
     smooth = read(tmp_path / "probabilities.tif").astype(int)
@@ -252,3 +292,35 @@ def test_blended_map_has_the_same_bytes_by_any_number_of_workers(blended, tmp_pa
     predict_map(into(blended, tmp_path / "two", workers=2))
     for name in ("map.tif", "probabilities.tif", "confidence.tif", "margin.tif"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_fault_in_a_worker_is_one_line(config, tmp_path):
+    image = tmp_path / "torn.tif"
+    image.write_bytes(Path(config.image).read_bytes())
+    os.truncate(image, image.stat().st_size * 6 // 10)
+    torn = replace(into(config, tmp_path / "out"), image=str(image), workers=2)
+    with pytest.raises(LcsegError, match=r"torn\.tif: cannot be read at row .*damaged"):
+        predict_map(torn)
+
+
+def test_model_that_changes_meanwhile_is_not_mixed_in(config, tmp_path, save_bundle_of):
+    model = save_bundle_of(tmp_path / "bundle", UNetConfig(1, 4))
+    again = replace(into(config, tmp_path), model=str(model))
+    plan = make_plan(again, [again.image])
+    save_bundle_of(model, UNetConfig(1, 5))
+    with pytest.raises(LcsegError, match="has changed since the map was begun; start again"):
+        predict_part(plan.parts[1], str(tmp_path))
+    mapping.forget()
+
+
+def test_file_of_the_user_is_not_taken_for_polygons_of_an_earlier_start(
+    config, tmp_path, monkeypatch
+):
+    again = into(config, tmp_path)
+    stop_after_first(monkeypatch, again)
+    mine = tmp_path / "mine.gpkg"
+    mine.write_text("precious")
+    with pytest.raises(LcsegError, match=r"mine\.gpkg: exists already"):
+        predict_map(replace(again, polygons=str(mine)))
+    assert mine.read_text() == "precious"

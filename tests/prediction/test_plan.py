@@ -178,6 +178,15 @@ def test_finer_pixels_are_read_as_those_of_training(
     assert summary.pixel_m == pytest.approx(1, rel=0.01)
 
 
+def test_mosaic_is_resampled_as_one(config, make_raster, tmp_path):
+    for number in range(2):
+        place = place_of(0, 51 * number, 0.6)
+        make_raster(f"in/{number}.tif", make_values(50, 51), transform=place, **PLAIN)
+    predict_map(replace(config, images=f"{tmp_path}/in/*.tif", resample=True))
+    with rasterio.open(config.out) as dataset:
+        assert dataset.shape == (30, 61)
+
+
 def test_onnx_makes_the_same_map_without_tensorflow(one, bundle, tmp_path):
     model = tmp_path / "model.onnx"
     export(ExportConfig(str(bundle), "onnx", str(model)))

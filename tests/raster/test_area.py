@@ -8,7 +8,7 @@ import pytest
 import shapely
 
 from lcseg.errors import LcsegError
-from lcseg.raster.area import read_area
+from lcseg.raster.area import digest_area, read_area
 from lcseg.raster.grid import Grid, Window
 
 CRS = "EPSG:26918"
@@ -85,3 +85,29 @@ def test_an_area_needs_a_file_and_a_place(tmp_path):
         read_area(str(tmp_path / "none.geojson"), GRID)
     with pytest.raises(LcsegError, match="needs an image with a CRS"):
         read_area("any.geojson", Grid(9, 9, (1, 0, 0, 0, 1, 0), None))
+
+
+@pytest.mark.parametrize("epsg", [4326, 26918])
+def test_area_far_larger_than_the_image_holds_all_of_it(tmp_path, epsg):
+    shape = shapely.box(-179.9, -89, 179.9, 89) if epsg == 4326 else shapely.box(0, 0, 9e5, 9e6)
+    area = read_area(write_area(tmp_path / "world.geojson", shape, epsg=epsg), GRID)
+    assert area.window == GRID.window
+    assert area.read(GRID.window).all()
+
+
+def test_spike_of_a_polygon_covers_no_pixel(tmp_path):
+    ring = [(400_010, 4_299_950), (400_050, 4_299_950), (400_400, 4_299_950)]
+    ring += [(400_050, 4_299_950), (400_050, 4_299_900), (400_010, 4_299_900)]
+    area = read_area(write_area(tmp_path / "area.geojson", shapely.Polygon(ring)), GRID)
+    assert area.read(GRID.window).sum() == 20 * 25
+
+
+def test_digest_is_that_of_what_is_drawn(tmp_path):
+    one, other = shapely.box(0, 0, 1, 1), shapely.Polygon([(0, 0), (1, 0), (1, 1)])
+    paths = [
+        write_area(tmp_path / f"{i}.geojson", shape, epsg=epsg)
+        for i, (shape, epsg) in enumerate([(one, 4326), (one, 4326), (other, 4326), (one, 26918)])
+    ]
+    digests = [digest_area(path) for path in paths]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3

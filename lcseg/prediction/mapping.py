@@ -41,6 +41,10 @@ _TAG = "lcseg_map"
 """The metadata by which a raster is known to be what a task makes."""
 
 
+_COPY_CACHE_MB = 32
+"""What is read in order once needs little of GDAL's cache."""
+
+
 @dataclass(frozen=True)
 class PredictSummary:
     """What was mapped."""
@@ -174,7 +178,7 @@ def _finish_maps(
     for product, path in made.items():
         _join(plan, product, shop.folder, outcomes, path)
     if config.polygons:
-        with bounded_cache():
+        with bounded_cache(_COPY_CACHE_MB):
             polygons = shop.folder / Path(config.polygons).name
             write_polygons(str(made[CLASSES]), polygons, plan.scheme, config.min_area_m2)
         # By this note the next start knows its own.
@@ -214,7 +218,7 @@ def _join(
         if product in outcome.files
     ]
     joined = folder / f"{product}.vrt"
-    with bounded_cache():
+    with bounded_cache(_COPY_CACHE_MB):
         join_pieces(joined, pieces, plan.grid, profile)
         replace_cog(joined, path, profile)
 

@@ -157,7 +157,9 @@ def _list_limits(
     if poor:
         limits.append(f"It is poor at {', '.join(poor)}: IoU on validation below {POOR_IOU}.")
     if info.config.get("norm") == "group":
-        limits.append("It normalises by a whole window, so it makes no maps of large scenes.")
+        limits.append(
+            "It normalises by a whole window, so large maps are blended where its blocks meet."
+        )
     return limits
 
 

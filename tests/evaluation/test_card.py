@@ -21,8 +21,8 @@ SCORES = Confusion(COUNTS).scores(NAMES)
 
 
 @pytest.fixture
-def loaded(bundle, tmp_path):
-    """A bundle that a test may write into."""
+def loaded(bundle, tmp_path) -> Bundle:
+    """A bundle of the test's own, as its card is written to."""
     return load_bundle(shutil.copytree(bundle, tmp_path / "bundle"))
 
 
@@ -73,11 +73,11 @@ def test_classes_that_are_poor_or_rare_are_named_among_the_limits(loaded, datase
     assert "poor" not in describe_model(loaded.info, manifest)
 
 
-def test_model_that_makes_no_maps_says_so(loaded):
+def test_model_whose_maps_are_blended_says_so(loaded):
     info = dataclasses.replace(loaded.info, config={"norm": "group", "depth": 2})
     card = describe_model(info)
-    assert "makes no maps" in card and "A U-Net (depth 2, norm group) that" in card
-    assert "makes no maps" not in describe_model(loaded.info)
+    assert "blended where its blocks meet" in card and "A U-Net (depth 2, norm group) that" in card
+    assert "blended" not in describe_model(loaded.info)
 
 
 def test_unknown_pixel_size_is_said_to_be_unknown(loaded):

@@ -11,7 +11,7 @@ import numpy as np
 from tabulate import tabulate
 
 from lcseg import cli
-from lcseg.prediction.config import PredictConfig
+from lcseg.prediction.config import NAME, PredictConfig
 
 FLAGS = cli.ConfigFlags(PredictConfig)
 
@@ -40,12 +40,16 @@ def main(config: PredictConfig) -> None:
             colalign=("left", "right", "right", "right"),
         )
     )
-    mpx, seconds = (sum(getattr(s, what) for s in summaries) for what in ("pixels", "seconds"))
-    print(f"\n{mpx / 1e6:.2f} Mpx in {seconds:.1f} s ({mpx / 1e6 / seconds:.2f} Mpx/s)")
+    mpx, earlier, seconds = (
+        sum(getattr(s, what) for s in summaries) / unit
+        for what, unit in (("pixels", 1e6), ("earlier", 1e6), ("seconds", 1))
+    )
+    before = f", {earlier:.2f} of them before" if earlier else ""
+    print(f"\n{mpx:.2f} Mpx in {seconds:.1f} s{before} ({(mpx - earlier) / seconds:.2f} Mpx/s)")
     for summary in summaries:
         print(f"map: {summary.out}")
     for flag in ("probabilities", "confidence", "margin", "polygons"):
-        if getattr(config, flag):
+        if getattr(config, flag) and NAME not in getattr(config, flag):
             print(f"{flag}: {getattr(config, flag)}")
 
 

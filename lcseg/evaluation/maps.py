@@ -145,12 +145,12 @@ def _picture(pair: MapPair, place: Place, scheme: ClassScheme) -> Tiles:
 def _require_probabilities(source: ImageSource, grid: Grid, scheme: ClassScheme) -> None:
     """Refuse what is neither a probability of each class nor that of the mapped one."""
     _require_same_grid(source, grid)
-    is_of_all = bands_agree(source.bands, scheme.names)
-    if source.dtype != "uint8" or not (is_of_all or len(source.bands) == 1):
+    is_known = bands_agree(source.bands, scheme.names) or bands_agree(source.bands, ("confidence",))
+    if source.dtype != "uint8" or not is_known:
         raise LcsegError(
             source.path,
             f"has {source.dtype} bands {', '.join(source.bands)}, expected uint8 and a band for "
-            "each class or one",
+            "each class, or confidence",
             "give what lcseg predict wrote as --probabilities or --confidence",
         )
 

@@ -89,9 +89,11 @@ class PredictConfig:
         return "onnx" if Path(self.model).suffix == ".onnx" else "keras"
 
     def _check_paths(self) -> None:
-        out = Path(self.out)
-        beside = (out.with_name(f"{out.name}.aux.xml"), out.with_suffix(".qml"))
-        taken = {path.resolve(): "out" for path in (*beside, out.with_suffix(".json"))}
+        for flag in ("out", "probabilities", "confidence", "margin"):
+            path = getattr(self, flag)
+            if path and Path(path).suffix.lower() not in (".tif", ".tiff"):
+                raise ValueError(f"--{flag}={path} is a GeoTIFF; end it with .tif")
+        taken: dict[Path, str] = {}
         for flag in ("out", "probabilities", "confidence", "margin", "polygons"):
             path = getattr(self, flag)
             if not path:
@@ -101,11 +103,7 @@ class PredictConfig:
                 raise ValueError(f"--{flag} has no {NAME} for each image; write it, or --mosaic")
             if Path(path).resolve() in taken:
                 other = taken[Path(path).resolve()]
-                raise ValueError(
-                    f"--{flag} and --{other} are the same file"
-                    if other != flag
-                    else f"--{flag}={path}: a map has that name beside it; end it with .tif"
-                )
+                raise ValueError(f"--{flag} and --{other} are the same file")
             taken[Path(path).resolve()] = flag
 
     def named(self, image: str) -> PredictConfig:

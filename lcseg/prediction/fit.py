@@ -8,8 +8,12 @@ from __future__ import annotations
 from lcseg.errors import LcsegError
 from lcseg.model.info import BundleInfo
 from lcseg.prediction.config import PredictConfig
+from lcseg.progress import counted
 from lcseg.raster.grid import pixel_sizes_agree
 from lcseg.raster.source import ImageSource, bands_agree
+
+_MOST_COARSE = 2.0
+"""Pixels of an image that is resampled may be so many times as large as those of training."""
 
 
 def require_fit(
@@ -25,7 +29,9 @@ def require_fit(
     """
     problem = fix = ""
     if len(image.bands) != len(info.bands):
-        problem = f"has {len(image.bands)} bands, the bundle was trained on {len(info.bands)}: "
+        has = "--bands names" if config.bands else "has"
+        problem = f"{has} {counted(len(image.bands), 'band')}, "
+        problem += f"the bundle was trained on {len(info.bands)}: "
         problem += ", ".join(info.bands)
         fix = "choose them with --bands" if len(image.bands) > len(info.bands) else ""
     elif not config.bands and not bands_agree(image.bands, info.bands):
@@ -38,6 +44,9 @@ def require_fit(
     elif not config.resample and not pixel_sizes_agree(pixel_m, info.pixel_m):
         problem = f"has pixels of {pixel_m:.4g} m, the bundle was trained on {info.pixel_m:.4g} m"
         fix = "pass --resample to read it at that size"
+    elif pixel_m and info.pixel_m and pixel_m > _MOST_COARSE * info.pixel_m:
+        problem = f"has pixels of {pixel_m:.4g} m, the bundle was trained on {info.pixel_m:.4g} m"
+        fix = "what is so coarse does not show what was learnt; find finer imagery"
     if problem:
         raise LcsegError(image.path, problem, fix)
     if not config.resample or pixel_sizes_agree(pixel_m, info.pixel_m):

@@ -12,6 +12,7 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,6 +52,7 @@ class PredictSummary:
 
     out: str  # Path of the class map.
     pixels: int  # Of the map.
+    earlier: int  # Of these, predicted by an earlier start.
     class_pixels: tuple[int, ...]  # By class.
     names: tuple[str, ...]  # Of the classes.
     pixel_m: float | None  # Ground sample distance.
@@ -58,8 +60,8 @@ class PredictSummary:
 
     @property
     def speed_mpx_s(self) -> float:
-        """Million pixels a second."""
-        return self.pixels / 1e6 / self.seconds
+        """Million pixels a second, in this start."""
+        return (self.pixels - self.earlier) / 1e6 / self.seconds
 
 
 def predict_maps(config: PredictConfig) -> list[PredictSummary]:
@@ -82,7 +84,8 @@ def predict_maps(config: PredictConfig) -> list[PredictSummary]:
             plan = make_plan(each, [each.image])
             is_anything_there |= bool(plan.parts)
             if plan.parts and not _is_done(plan, each):
-                summaries.append(_carry_out(plan, each, started_s))
+                with suppress(_NothingThereError):
+                    summaries.append(_carry_out(plan, each, started_s))
     finally:
         forget()
     if not is_anything_there:
@@ -111,11 +114,16 @@ def predict_map(config: PredictConfig) -> PredictSummary:
 def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSummary:
     _require_free(plan, config)
     with open_workshop(Path(config.out)) as shop:
+        earlier = sum(_pixels(part) for part in plan.parts if shop.find(part))
         outcomes = _finish_parts(plan, config, shop)
+        if not any(_count(outcomes)) and config.aoi:
+            shop.sweep(plan.parts, {})
+            raise _nothing_there(config)
         _finish_maps(plan, config, shop, outcomes)
     return PredictSummary(
         config.out,
         plan.grid.height * plan.grid.width,
+        earlier,
         _count(outcomes),
         plan.scheme.names,
         plan.pixel_m,
@@ -174,6 +182,8 @@ def _finish_maps(
 ) -> None:
     """Join the pieces of each product, and give all of them their names together."""
     outs = _outs(config)
+    if not config.quiet:
+        _LOG.info("writing %s", ", ".join(map(str, [*outs.values(), *_polygons(config)])))
     made = {product: shop.folder / f"{product}.tif" for product in outs}
     for product, path in made.items():
         _join(plan, product, shop.folder, outcomes, path)
@@ -236,6 +246,10 @@ def give_name(path: Path, out: Path) -> None:
         path.unlink()
 
 
+def _polygons(config: PredictConfig) -> list[Path]:
+    return [Path(config.polygons)] if config.polygons else []
+
+
 def _polygons_note(config: PredictConfig) -> Path:
     return workshop_folder(Path(config.out)) / "polygons"
 
@@ -271,6 +285,12 @@ def _find_images(config: PredictConfig) -> list[str]:
     return images
 
 
+class _NothingThereError(LcsegError):
+    """No pixel with data is in the area of interest."""
+
+
 def _nothing_there(config: PredictConfig) -> LcsegError:
     images = config.images or config.image
-    return LcsegError(config.aoi, f"there is nothing to map in it: {images} lies elsewhere")
+    return _NothingThereError(
+        config.aoi, f"there is nothing to map in it: {images} has no data there"
+    )

@@ -279,7 +279,9 @@ def test_a_raster_on_another_grid_than_the_map_is_refused(write_map, make_raster
 def test_what_is_no_raster_of_probabilities_is_refused(write_map, make_raster, bands, dtype):
     map_hw = make_labels(40, 40, 0)
     other = make_raster("other.tif", np.ones((40, 40, bands), dtype))
-    with pytest.raises(LcsegError, match=r"expected uint8 and a band for each class or one; give"):
+    with pytest.raises(
+        LcsegError, match=r"expected uint8 and a band for each class, or confidence; give"
+    ):
         examine(write_map(map_hw), make_raster("lc.tif", to_codes(map_hw)), probabilities=other)
 
 

@@ -111,3 +111,11 @@ def test_other_pixels_are_read_at_the_size_of_training_if_that_is_wanted(info, m
     with open_image(make_raster("image.tif", VALUES)) as image:
         assert require_fit(info, image, 0.5, config) == 0.5
         assert require_fit(info, image, 1.05, config) == 1
+
+
+def test_image_that_is_far_too_coarse_is_not_resampled(info, make_raster):
+    config = dataclasses.replace(CONFIG, resample=True)
+    with open_image(make_raster("image.tif", VALUES)) as image:
+        assert require_fit(info, image, 1.9, config) == 1.9
+        with pytest.raises(LcsegError, match=r"has pixels of 5 m, .* on 1 m; what is so coarse"):
+            require_fit(info, image, 5.0, config)

@@ -217,3 +217,17 @@ print(sorted({{"tensorflow", "keras"}} & set(sys.modules)))
 def test_backend_that_does_not_run_the_model_is_refused(one, model, backend):
     with pytest.raises(ValueError, match=f"--backend={backend} does not run --model={model}"):
         replace(one, model=model, backend=backend)
+
+
+def test_area_in_which_no_pixel_has_data_is_one_line_and_leaves_nothing(
+    config, make_raster, tmp_path
+):
+    values = make_values(100, 100)
+    values[:50] = 0
+    image = make_raster("half.tif", values, nodata=0, **PLAIN)
+    x, y = TRANSFORM[2], TRANSFORM[5]
+    area = write_area(tmp_path / "area.geojson", x + 5, y - 5, x + 30, y - 30)
+    one = replace(config, image=image, images="", mosaic=False, aoi=area)
+    with pytest.raises(LcsegError, match=r"there is nothing to map in it: .*half\.tif has no data"):
+        predict_map(one)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["area.geojson", "half.tif"]

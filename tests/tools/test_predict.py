@@ -22,7 +22,7 @@ def test_a_fault_is_one_line_and_status_2(lcseg, bundle, scenes, tmp_path):
     out, label = tmp_path / "map.tif", scenes / "0_label.tif"
     result = lcseg("predict", f"--model={bundle}", f"--image={label}", f"--out={out}")
     assert result.returncode == 2
-    assert re.fullmatch(r"lcseg: .*0_label.tif: has 1 bands, .* on 4: [^\n]*\n", result.stderr)
+    assert re.fullmatch(r"lcseg: .*0_label.tif: has 1 band, .* on 4: [^\n]*\n", result.stderr)
     assert result.stdout == ""
     assert not list(tmp_path.iterdir())
 

@@ -89,16 +89,14 @@ class PredictConfig:
         return "onnx" if Path(self.model).suffix == ".onnx" else "keras"
 
     def _check_paths(self) -> None:
-        for flag in ("out", "probabilities", "confidence", "margin"):
-            path = getattr(self, flag)
-            if path and Path(path).suffix.lower() not in (".tif", ".tiff"):
-                raise ValueError(f"--{flag}={path} is a GeoTIFF; end it with .tif")
         taken: dict[Path, str] = {}
         for flag in ("out", "probabilities", "confidence", "margin", "polygons"):
             path = getattr(self, flag)
             if not path:
                 continue
             require_local(path, flag)
+            if flag != "polygons" and Path(path).suffix.lower() not in (".tif", ".tiff"):
+                raise ValueError(f"--{flag}={path} is a GeoTIFF; end it with .tif")
             if self.images and not self.mosaic and NAME not in path:
                 raise ValueError(f"--{flag} has no {NAME} for each image; write it, or --mosaic")
             if Path(path).resolve() in taken:

@@ -82,10 +82,14 @@ def predict_maps(config: PredictConfig) -> list[PredictSummary]:
         for each in named:
             started_s = time.monotonic()
             plan = make_plan(each, [each.image])
-            is_anything_there |= bool(plan.parts)
-            if plan.parts and not _is_done(plan, each):
-                with suppress(_NothingThereError):
-                    summaries.append(_carry_out(plan, each, started_s))
+            if not plan.parts:
+                continue
+            if _is_done(plan, each):
+                is_anything_there = True
+                continue
+            with suppress(_NothingThereError):
+                summaries.append(_carry_out(plan, each, started_s))
+                is_anything_there = True
     finally:
         forget()
     if not is_anything_there:
@@ -114,8 +118,10 @@ def predict_map(config: PredictConfig) -> PredictSummary:
 def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSummary:
     _require_free(plan, config)
     with open_workshop(Path(config.out)) as shop:
-        earlier = sum(_pixels(part) for part in plan.parts if shop.find(part))
-        outcomes = _finish_parts(plan, config, shop)
+        found = {part.number: shop.find(part) for part in plan.parts}
+        done = {number: outcome for number, outcome in found.items() if outcome}
+        earlier = sum(_pixels(part) for part in plan.parts if part.number in done)
+        outcomes = _finish_parts(plan, config, shop, done)
         if not any(_count(outcomes)) and config.aoi:
             shop.sweep(plan.parts, {})
             raise _nothing_there(config)
@@ -151,10 +157,10 @@ def _require_free(plan: Plan, config: PredictConfig) -> None:
         raise _taken(item_path(Path(config.out)))
 
 
-def _finish_parts(plan: Plan, config: PredictConfig, shop: Workshop) -> list[PartOutcome]:
+def _finish_parts(
+    plan: Plan, config: PredictConfig, shop: Workshop, done: dict[int, PartOutcome]
+) -> list[PartOutcome]:
     """Do the parts that an earlier start has not done; returns the outcomes of all, in order."""
-    found = {part.number: shop.find(part) for part in plan.parts}
-    done = {number: outcome for number, outcome in found.items() if outcome}
     if done:
         _LOG.info("%d of %d parts were done by an earlier start", len(done), len(plan.parts))
     todo = [part for part in plan.parts if part.number not in done]
@@ -188,12 +194,11 @@ def _finish_maps(
     for product, path in made.items():
         _join(plan, product, shop.folder, outcomes, path)
     if config.polygons:
-        with bounded_cache(_COPY_CACHE_MB):
-            polygons = shop.folder / Path(config.polygons).name
-            write_polygons(str(made[CLASSES]), polygons, plan.scheme, config.min_area_m2)
         # By this note the next start knows its own.
         _polygons_note(config).write_text(str(Path(config.polygons).resolve()))
-        give_name(polygons, Path(config.polygons))
+        with bounded_cache(_COPY_CACHE_MB):
+            polygons = Path(config.polygons)
+            write_polygons(str(made[CLASSES]), polygons, plan.scheme, config.min_area_m2)
     for product, path in made.items():
         give_name(path, outs[product])
         aux_path(outs[product]).unlink(missing_ok=True)

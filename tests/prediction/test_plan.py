@@ -7,8 +7,10 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
+import shapely
 from conftest import TRANSFORM
 from maps import make_values, read
 
@@ -231,3 +233,25 @@ def test_area_in_which_no_pixel_has_data_is_one_line_and_leaves_nothing(
     with pytest.raises(LcsegError, match=r"there is nothing to map in it: .*half\.tif has no data"):
         predict_map(one)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["area.geojson", "half.tif"]
+
+
+def test_images_without_data_in_the_area_are_one_line(config, make_raster, tmp_path):
+    values = make_values(100, 100)
+    values[:50] = 0
+    make_raster("in/half.tif", values, nodata=0, **PLAIN)
+    x, y = TRANSFORM[2], TRANSFORM[5]
+    area = write_area(tmp_path / "area.geojson", x + 5, y - 5, x + 30, y - 30)
+    paths = {"images": f"{tmp_path}/in/*.tif", "out": f"{tmp_path}/{{name}}.tif"}
+    with pytest.raises(LcsegError, match="there is nothing to map in it"):
+        predict_maps(replace(config, mosaic=False, aoi=area, **paths))
+
+
+@pytest.mark.parametrize("name", ["map.gpkg", "map.shp", "map.fgb", "there/map.geojson"])
+def test_polygons_of_any_format_are_whole(one, tmp_path, name):
+    predict_map(replace(one, polygons=str(tmp_path / name)))
+    meta, _, geometry, fields = pyogrio.raw.read(tmp_path / name)
+    assert "26918" in str(meta["crs"])
+    areas = shapely.area(shapely.from_wkb(geometry))
+    assert areas.sum() == 150 * 190
+    assert len(fields) == 3
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

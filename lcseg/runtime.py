@@ -1,10 +1,13 @@
-"""Starting TensorFlow without its native chatter, which would bury the one line that matters.
+"""The process that TensorFlow runs in: started without chatter, and its memory given back.
 
 start_tensorflow()        # in a binary, once its flags are known to be good
+release_memory()          # when the network is no longer needed
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import sys
 import tempfile
@@ -24,6 +27,14 @@ def start_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+
+
+def release_memory() -> None:
+    """Give back to the system what is no longer used, where the C library can: glibc keeps it."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 @contextmanager

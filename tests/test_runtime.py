@@ -61,3 +61,21 @@ def test_no_file_stays_open_after_holding_back():
         with _stderr_held_back():
             pass
     assert len(list(OPEN_FILES.iterdir())) == before
+
+
+def test_memory_that_is_no_longer_used_goes_back_to_the_system():
+    program = """
+from lcseg.runtime import release_memory
+def resident_mb():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * 4096 / 1e6
+blocks = [bytearray(100_000) for _ in range(2_000)]
+del blocks[:-1]
+before_mb = resident_mb()
+release_memory()
+print(before_mb - resident_mb())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert float(done.stdout) > 100

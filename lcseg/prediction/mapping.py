@@ -78,20 +78,17 @@ def predict_maps(config: PredictConfig) -> list[PredictSummary]:
         raise LcsegError(f"--images={config.images}", "two images have the same name", "rename one")
     summaries = []
     is_anything_there = False
-    try:
-        for each in named:
-            started_s = time.monotonic()
-            plan = make_plan(each, [each.image])
-            if not plan.parts:
-                continue
-            if _is_done(plan, each):
-                is_anything_there = True
-                continue
-            with suppress(_NothingThereError):
-                summaries.append(_carry_out(plan, each, started_s))
-                is_anything_there = True
-    finally:
-        forget()
+    for each in named:
+        started_s = time.monotonic()
+        plan = make_plan(each, [each.image])
+        if not plan.parts:
+            continue
+        if _is_done(plan, each):
+            is_anything_there = True
+            continue
+        with suppress(_NothingThereError):
+            summaries.append(_carry_out(plan, each, started_s))
+            is_anything_there = True
     if not is_anything_there:
         raise _nothing_there(config)
     return summaries
@@ -109,10 +106,7 @@ def predict_map(config: PredictConfig) -> PredictSummary:
     plan = make_plan(config, images)
     if not plan.parts:
         raise _nothing_there(config)
-    try:
-        return _carry_out(plan, config, started_s)
-    finally:
-        forget()
+    return _carry_out(plan, config, started_s)
 
 
 def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSummary:
@@ -121,7 +115,11 @@ def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSu
         found = {part.number: shop.find(part) for part in plan.parts}
         done = {number: outcome for number, outcome in found.items() if outcome}
         earlier = sum(_pixels(part) for part in plan.parts if part.number in done)
-        outcomes = _finish_parts(plan, config, shop, done)
+        try:
+            outcomes = _finish_parts(plan, config, shop, done)
+        finally:
+            # GDAL takes the room of the network when it joins the parts, not room beside it.
+            forget()
         if not any(_count(outcomes)) and config.aoi:
             shop.sweep(plan.parts, {})
             raise _nothing_there(config)

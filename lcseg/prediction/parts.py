@@ -24,7 +24,7 @@ from lcseg.prediction.task import Part, PartOutcome, Scene, Task, open_scene
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Window, cover
 from lcseg.raster.pieces import PieceWriter, write_piece
-from lcseg.runtime import start_tensorflow
+from lcseg.runtime import release_memory, start_tensorflow
 
 _PART_BLOCKS = 2
 """Blocks along the side of a part."""
@@ -98,6 +98,7 @@ def forget() -> None:
     _load_once.cache_clear()
     if stack := vars(_HELD).pop("stack", None):
         stack.close()
+    release_memory()
 
 
 def _find_scene(task: Task) -> Scene:

@@ -1,14 +1,12 @@
 """Maps held against label rasters; numbers against scikit-learn, scipy and numpy."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from memory import peak_mb
 from rasterio.warp import transform as warp_places
 from scipy.ndimage import distance_transform_cdt
 from sklearn.metrics import confusion_matrix
@@ -331,20 +329,25 @@ def write_sparse(path: Path, side_px: int) -> str:
     return str(path)
 
 
+PROGRAM = """
+import sys
+from lcseg.evaluation.assessment import assess
+from lcseg.evaluation.config import EvaluateConfig
+out, map_path, label, classes = sys.argv[1:]
+assess(EvaluateConfig(out, map=map_path, label=label, classes=classes, quiet=True))
+"""
+
+
 def measure_peak_mb(folder: Path, side_px: int) -> float:
     """The most memory that `lcseg evaluate` takes for a map of this size, in MB."""
     map_path, label = (write_sparse(folder / f"{what}.tif", side_px) for what in ("map", "lc"))
     scheme = ClassScheme("two", (LandClass("a", "#1F78C8", (0,)), LandClass("b", "#1E6B34", (1,))))
     write_document(folder / "two.json", scheme)
-    arguments = f"--map={map_path} --label={label} --classes={folder}/two.json --out={folder}/out"
-    program = Path(sys.executable).with_name("lcseg")
-    process = subprocess.Popen([str(program), "evaluate", *arguments.split(), "--quiet"])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
+    out = folder / "out"
+    peak = peak_mb(PROGRAM, out, map_path, label, folder / "two.json")
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert re.search(rf"<dd>{side_px**2:,}</dd>", page)
-    return usage.ru_maxrss / 1000
+    return peak
 
 
 @pytest.mark.slow

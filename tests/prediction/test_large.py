@@ -1,12 +1,10 @@
 """A map as large as a state takes no more memory than that of a village."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import rasterio
 from conftest import TRANSFORM
+from memory import peak_mb
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
@@ -17,9 +15,6 @@ import sys
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
 predict_map(PredictConfig(*sys.argv[1:4], quiet=True))
-# Not that of getrusage, which a process takes over from the one that starts it.
-with open("/proc/self/status") as status:
-    print(next(int(line.split()[1]) / 2**10 for line in status if line.startswith("VmHWM")))
 """
 
 
@@ -56,9 +51,7 @@ def test_memory_does_not_grow_with_the_scene(save_bundle_of, tmp_path):
     for side_px in (5_000, 24_000):
         image, out = tmp_path / f"{side_px}.tif", tmp_path / f"{side_px}_map.tif"
         write_sparse(image, side_px, 1000)
-        command = [sys.executable, "-c", PROGRAM, str(bundle), str(image), str(out)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-        peaks_mb.append(float(done.stdout))
+        peaks_mb.append(peak_mb(PROGRAM, bundle, image, out))
         with rasterio.open(out) as dataset:
             assert dataset.shape == (side_px, side_px)
             mapped = dataset.read(1, window=Window(0, 0, 1000, 1000))

@@ -6,10 +6,8 @@ import keras
 import numpy as np
 
 from lcseg.classes import load_scheme
-from lcseg.model.bundle import save_bundle
+from lcseg.model.bundle import make_info, save_bundle
 from lcseg.model.config import UNetConfig
-from lcseg.model.info import FORMAT, VERSION, BundleInfo
-from lcseg.model.receptive import measure_halo
 from lcseg.model.unet import ModelInput, build_unet
 
 
@@ -24,24 +22,9 @@ def make_bundle(folder: Path, config: UNetConfig, bands: int = 4, dtype: str = "
     for variable in model.variables:
         if variable.name in low_high:
             variable.assign(random.uniform(*low_high[variable.name], variable.shape))
-    info = BundleInfo(
-        format=FORMAT,
-        format_version=VERSION,
-        created_by="tests",
-        model_file="",
-        model_sha256="",
-        class_scheme=scheme,
-        bands=("red", "green", "blue", "band_4")[:bands] if bands > 2 else ("band_1", "band_2"),
-        dtype=dtype,
-        pixel_m=1.0,
-        stride_px=config.stride_px,
-        halo_px=measure_halo(model, config.stride_px),
-        mean=model_input.mean,
-        std=model_input.std,
-        data_digest="",
-        step=0,
-        scores={},
-        config={"norm": config.norm},
+    names = ("red", "green", "blue", "band_4")[:bands] if bands > 2 else ("band_1", "band_2")
+    info = make_info(
+        model, config.stride_px, model_input, scheme, names, 1.0, config={"norm": config.norm}
     )
     save_bundle(folder, model, info)
     return folder

@@ -11,9 +11,12 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
+from lcseg import __version__
+from lcseg.classes import ClassScheme
 from lcseg.documents import write_document
 from lcseg.errors import LcsegError
 from lcseg.files import (
@@ -26,7 +29,9 @@ from lcseg.files import (
     scratch_in,
     write_bytes,
 )
-from lcseg.model.info import FILE, BundleInfo, read_info
+from lcseg.model.info import FILE, FORMAT, VERSION, BundleInfo, read_info
+from lcseg.model.receptive import measure_halo
+from lcseg.model.unet import ModelInput
 
 CARD = "MODEL_CARD.md"
 
@@ -38,6 +43,45 @@ class Bundle:
     path: Path  # Its folder.
     info: BundleInfo  # What it says of itself.
     model: keras.Model  # Raw pixels in, logits out.
+
+
+def make_info(
+    model: keras.Model,
+    stride_px: int,
+    model_input: ModelInput,
+    scheme: ClassScheme,
+    bands: tuple[str, ...],
+    pixel_m: float | None,
+    **training: Any,
+) -> BundleInfo:
+    """What a bundle says of itself, before its file is saved.
+
+    Args:
+        model: raw pixels in, logits out.
+        stride_px: of the network.
+        model_input: what it is fed.
+        scheme: what its outputs mean.
+        bands: names of its inputs.
+        pixel_m: ground sample distance of the training imagery; None: unknown.
+        training: `data_digest`, `step`, `scores`, `config`; what is left out is empty.
+    """
+    about: dict[str, Any] = {"data_digest": "", "step": 0, "scores": {}, "config": {}}
+    return BundleInfo(
+        format=FORMAT,
+        format_version=VERSION,
+        created_by=f"lcseg {__version__}",
+        model_file="",
+        model_sha256="",
+        class_scheme=scheme,
+        bands=bands,
+        dtype=model_input.dtype,
+        pixel_m=pixel_m,
+        stride_px=stride_px,
+        halo_px=measure_halo(model, stride_px),
+        mean=model_input.mean,
+        std=model_input.std,
+        **(about | training),
+    )
 
 
 def save_bundle(

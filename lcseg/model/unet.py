@@ -13,6 +13,7 @@ import keras
 from keras import layers
 
 from lcseg.model.config import UNetConfig
+from lcseg.records.manifest import Manifest
 
 _GROUPS = 32
 """At most so many groups of filters, as Wu and He 2018 (arXiv:1803.08494) have them."""
@@ -26,6 +27,12 @@ class ModelInput:
     dtype: str  # Of the image.
     mean: tuple[float, ...]  # Of each band, in the image's own units.
     std: tuple[float, ...]  # Standard deviation of each band.
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ModelInput:
+        """What a network is fed that learns from a data set."""
+        statistics = manifest.statistics
+        return cls(len(manifest.bands), manifest.dtype, statistics.mean, statistics.std)
 
 
 def build_unet(config: UNetConfig, model_input: ModelInput, n_classes: int) -> keras.Model:

@@ -30,6 +30,7 @@ from pystac.extensions.mlm import (
 )
 from pystac.extensions.projection import ProjectionExtension
 
+from lcseg.errors import LcsegError
 from lcseg.files import is_remote, locate, replaced
 from lcseg.prediction.plan import Plan
 from lcseg.prediction.products import CLASSES
@@ -65,7 +66,7 @@ def describe_map(plan: Plan, outs: Mapping[str, Path], path: Path) -> pystac.Ite
     """Describe the rasters of a map for an item that lies at `path`.
 
     Raises:
-        LcsegError: the map has no place by longitude and latitude.
+        LcsegError: the map has no place by longitude and latitude, or no date.
     """
     footprint = measure_footprint(plan.grid, str(outs[CLASSES]))
     item = pystac.Item(
@@ -129,11 +130,18 @@ def _bounds(footprint: shapely.Geometry) -> list[float]:
 
 
 def _date_of(plan: Plan) -> datetime:
-    """When the image was taken, else when its file was made."""
+    """When the image was taken, else when its file was made.
+
+    Raises:
+        LcsegError: the image does not say, and is no file here.
+    """
     if plan.date:
         date = datetime.fromisoformat(plan.date)
         return date if date.tzinfo else date.replace(tzinfo=UTC)
-    stamps = [stamp for image in plan.task.scene.images for _, _, stamp in image.files]
+    images = plan.task.scene.images
+    stamps = [stamp for image in images for _, _, stamp in image.files]
+    if not stamps:
+        raise LcsegError(images[0].path, "does not say when it was taken")
     return datetime.fromtimestamp(max(stamps) // 10**9, UTC)
 
 

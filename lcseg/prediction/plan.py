@@ -13,7 +13,6 @@ from pathlib import Path
 
 from lcseg.classes import ClassScheme
 from lcseg.errors import LcsegError
-from lcseg.files import is_remote
 from lcseg.model.info import BundleInfo, read_info
 from lcseg.prediction.blocks import plan_blocks
 from lcseg.prediction.config import PredictConfig
@@ -22,7 +21,7 @@ from lcseg.prediction.parts import cut_parts
 from lcseg.prediction.products import CLASSES, PRODUCTS
 from lcseg.prediction.task import ImageFile, Part, SceneSpec, Task, open_scene
 from lcseg.raster.area import digest_area
-from lcseg.raster.dataset import source_files
+from lcseg.raster.dataset import identify, source_files, to_absolute
 from lcseg.raster.grid import Grid, Window, pixel_size_m
 from lcseg.raster.pixel_area import measure_rows
 from lcseg.raster.source import open_image, require_crs
@@ -61,7 +60,7 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
             allow = config.allow_ungeoreferenced or not info.pixel_m
             require_crs(path, image.grid, allow)
             factors.add(require_fit(info, image, pixel_size_m(image.grid), config))
-            files.append(ImageFile(_absolute(path), image.alpha, _stamp(path)))
+            files.append(ImageFile(to_absolute(path), image.alpha, identify(source_files(path))))
             if image.date:
                 dates.setdefault(image.date[:10], path)
     if len(dates) > 1:
@@ -79,7 +78,7 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
         scale=config.scale,
         offset=config.offset,
         factor=factor,
-        aoi=_absolute(config.aoi) if config.aoi else "",
+        aoi=to_absolute(config.aoi) if config.aoi else "",
         aoi_sha256=digest_area(config.aoi) if config.aoi else "",
     )
     with open_scene(scene) as opened:
@@ -110,7 +109,7 @@ def _make_task(config: PredictConfig, info: BundleInfo, scene: SceneSpec, window
     if info.config.get("norm") == "group":
         blend_px = max(block_px // _BLEND_SHARE // info.stride_px, 1) * info.stride_px
     return Task(
-        model=config.model if is_remote(config.model) else _absolute(config.model),
+        model=to_absolute(config.model),
         model_sha256=info.model_sha256,
         backend=config.runs_on,
         scene=scene,
@@ -126,18 +125,3 @@ def _read_info(config: PredictConfig) -> BundleInfo:
 
         return replace(OnnxModel(config.model).info, model_sha256=digest_model(config.model))
     return read_info(config.model)
-
-
-def _absolute(path: str) -> str:
-    """A path as other processes know it."""
-    return str(Path(path).absolute()) if Path(path).exists() else path
-
-
-def _stamp(path: str) -> tuple[tuple[str, int, int], ...]:
-    """By what a change of a raster is known; files that are not here are known by their name."""
-    stamps = []
-    for file in source_files(path):
-        here = Path(file)
-        stat = here.stat() if here.exists() else None
-        stamps.append((file, stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0))
-    return tuple(stamps)

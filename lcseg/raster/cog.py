@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -130,24 +131,27 @@ def _sync(path: Path) -> None:
 
 
 def _open_scratch(path: Path, grid: Grid, profile: CogProfile) -> rasterio.io.DatasetWriter:
-    dataset = rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        height=grid.height,
-        width=grid.width,
-        count=len(profile.bands),
-        dtype=profile.dtype,
-        crs=grid.crs,
-        transform=Affine(*grid.transform),
-        nodata=profile.nodata,
-        tiled=True,
-        blockxsize=BLOCK_PX,
-        blockysize=BLOCK_PX,
-        BIGTIFF="IF_SAFER",
-    )
+    dataset = rasterio.open(path, "w", **tiled(grid, profile))
     describe(dataset, profile)
     return dataset
+
+
+def tiled(grid: Grid, profile: CogProfile) -> dict[str, Any]:
+    """How rasterio is to make a tiled GeoTIFF, uncompressed."""
+    return {
+        "driver": "GTiff",
+        "height": grid.height,
+        "width": grid.width,
+        "count": len(profile.bands),
+        "dtype": profile.dtype,
+        "crs": grid.crs,
+        "transform": Affine(*grid.transform),
+        "nodata": profile.nodata,
+        "tiled": True,
+        "blockxsize": BLOCK_PX,
+        "blockysize": BLOCK_PX,
+        "bigtiff": "IF_SAFER",
+    }
 
 
 def describe(dataset: rasterio.io.DatasetWriter, profile: CogProfile) -> None:

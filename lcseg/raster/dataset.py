@@ -7,9 +7,10 @@ with bounded_cache(), open_raster("scene.tif") as dataset:
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -97,6 +98,20 @@ def source_files(raster: rasterio.DatasetReader | str) -> tuple[str, ...]:
     files = dict.fromkeys(raster.files)
     nested = [file for file in files if file.endswith(".vrt") and file != raster.name]
     return tuple(files | dict.fromkeys(deep for file in nested for deep in source_files(file)))
+
+
+def identify(paths: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
+    """Path, size in bytes and time of the last change in ns, of what rasters are read from.
+
+    What is not a file here, as on the web, is taken to be as it was.
+    """
+    stats = [(path, Path(path).stat()) for path in paths if Path(path).is_file()]
+    return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+def to_absolute(path: str) -> str:
+    """A path that means the same in another process; those of GDAL's virtual systems do anyway."""
+    return path if path.startswith("/vsi") or "://" in path else os.path.abspath(path)  # noqa: PTH100
 
 
 def grid_of(dataset: rasterio.DatasetReader) -> Grid:

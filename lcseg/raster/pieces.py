@@ -22,7 +22,7 @@ from rasterio.transform import Affine
 
 from lcseg.errors import LcsegError
 from lcseg.files import replaced
-from lcseg.raster.cog import BLOCK_PX, CogProfile, describe
+from lcseg.raster.cog import BLOCK_PX, CogProfile, describe, tiled
 from lcseg.raster.dataset import open_raster, to_rasterio
 from lcseg.raster.grid import GDAL_ERRORS, Grid, Window
 
@@ -55,24 +55,8 @@ def write_piece(
     """
     try:
         with replaced(path) as aside:
-            with rasterio.open(
-                aside,
-                "w",
-                driver="GTiff",
-                height=window.height,
-                width=window.width,
-                count=len(profile.bands),
-                dtype=profile.dtype,
-                nodata=profile.nodata,
-                crs=grid.crs,
-                transform=Affine(*grid.transform_of(window)),
-                tiled=True,
-                blockxsize=BLOCK_PX,
-                blockysize=BLOCK_PX,
-                compress="ZSTD",
-                zstd_level=1,
-                bigtiff="IF_SAFER",
-            ) as dataset:
+            layout = tiled(grid.part(window), profile) | {"compress": "ZSTD", "zstd_level": 1}
+            with rasterio.open(aside, "w", **layout) as dataset:
                 writer = PieceWriter(dataset, window)
                 yield writer
             _require_whole(aside, writer)

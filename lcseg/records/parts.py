@@ -10,7 +10,6 @@ holds as many chips as fit into one shard, of one scene or of several.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from lcseg.documents import format_document
-from lcseg.raster.dataset import bounded_cache
+from lcseg.raster.dataset import bounded_cache, to_absolute
 from lcseg.raster.pairing import SPLITS
 from lcseg.records.codec import encode_chip
 from lcseg.records.layout import Layout
@@ -122,8 +121,8 @@ def _make_piece(index: int, scene: Scene, layout: Layout, chips: slice) -> Piece
     return Piece(
         index,
         scene.pair.key,
-        _absolute(scene.pair.image),
-        _absolute(scene.pair.label),
+        to_absolute(scene.pair.image),
+        to_absolute(scene.pair.label),
         scene.date,
         scene.alpha,
         scene.grid,
@@ -131,11 +130,6 @@ def _make_piece(index: int, scene: Scene, layout: Layout, chips: slice) -> Piece
         tuple(map(tuple, layout.windows[chips].tolist())),
         tuple(layout.splits[chips].tolist()),
     )
-
-
-def _absolute(path: str) -> str:
-    """A path that means the same in another process; those of GDAL's virtual systems do anyway."""
-    return path if path.startswith("/vsi") or "://" in path else os.path.abspath(path)  # noqa: PTH100
 
 
 def convert_part(part: Part, folder: str | None) -> PartOutcome:

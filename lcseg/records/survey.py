@@ -9,14 +9,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from dask.system import CPU_COUNT
 
 from lcseg.classes import ClassScheme
 from lcseg.errors import LcsegError
 from lcseg.progress import Progress
-from lcseg.raster.dataset import source_files
+from lcseg.raster.dataset import identify, source_files
 from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid, pixel_size_m, pixel_sizes_agree
 from lcseg.raster.label import open_label
@@ -83,7 +82,7 @@ def _look_at(pair: Pair, scheme: ClassScheme, config: ConvertConfig) -> Scene:
             pixel_size_m(image.grid),
             fit,
             pair.date or image.date,
-            _identify((*source_files(pair.image), *source_files(pair.label))),
+            identify((*source_files(pair.image), *source_files(pair.label))),
         )
 
 
@@ -123,12 +122,3 @@ def common_pixel_m(scenes: Sequence[Scene]) -> float | None:
                 "resample the imagery to one pixel size",
             )
     return first_m
-
-
-def _identify(paths: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
-    """Path, size in bytes and time of the last change in ns, of what rasters are read from.
-
-    What is not a file here, as on the web, is taken to be as it was.
-    """
-    stats = [(path, Path(path).stat()) for path in paths if Path(path).is_file()]
-    return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)

@@ -93,11 +93,9 @@ class _Training:
     ) -> None:
         self._config, self._manifest, self._team, self._chips = config, manifest, team, chips
         self._device_batch = team.split_batch(config.input.batch, config.accumulate)
-        statistics, classes = manifest.statistics, len(manifest.class_scheme.names)
-        bands = len(manifest.bands)
-        model_input = ModelInput(bands, manifest.dtype, statistics.mean, statistics.std)
         with team.strategy.scope():
-            model = build_unet(config.model, model_input, classes)
+            classes = manifest.class_scheme.n_classes
+            model = build_unet(config.model, ModelInput.of(manifest), classes)
             optimizer = build_optimizer(
                 config.optimizer, _RATE_STEPS, config.model.mixed_precision, config.input.batch
             )

@@ -14,13 +14,11 @@ import dataclasses
 
 import keras
 
-from lcseg import __version__
 from lcseg.evaluation.assessment import PANEL_CHIPS, choose_chips, draw_predictions
 from lcseg.evaluation.card import describe_model
 from lcseg.evaluation.confusion import Confusion, Scores
-from lcseg.model.bundle import save_bundle
-from lcseg.model.info import FORMAT, VERSION, BundleInfo
-from lcseg.model.receptive import measure_halo
+from lcseg.model.bundle import make_info, save_bundle
+from lcseg.model.unet import ModelInput
 from lcseg.pipeline.store import ChipStore
 from lcseg.records.manifest import Manifest
 from lcseg.training.config import TrainConfig
@@ -90,20 +88,13 @@ class Recorder:
     def keep_bundle(self, step: int, scores: Scores) -> None:
         """Save the model as the run's bundle."""
         config, manifest = self._config, self._manifest
-        info = BundleInfo(
-            format=FORMAT,
-            format_version=VERSION,
-            created_by=f"lcseg {__version__}",
-            model_file="",
-            model_sha256="",
-            class_scheme=self._scheme,
-            bands=manifest.bands,
-            dtype=manifest.dtype,
-            pixel_m=manifest.pixel_m,
-            stride_px=config.model.stride_px,
-            halo_px=measure_halo(self._model, config.model.stride_px),
-            mean=manifest.statistics.mean,
-            std=manifest.statistics.std,
+        info = make_info(
+            self._model,
+            config.model.stride_px,
+            ModelInput.of(manifest),
+            self._scheme,
+            manifest.bands,
+            manifest.pixel_m,
             data_digest=manifest.digest,
             step=step,
             scores={name: getattr(scores, name) for name in _KEPT_SCORES},

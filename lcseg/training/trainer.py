@@ -127,7 +127,7 @@ class Trainer:
         weights = weigh_classes(config.loss, manifest.splits["train"].class_pixels)
         loss = LOSSES[config.loss.loss]
         with team.strategy.scope():
-            self._model = build_unet(config.model, _model_input(manifest), len(self._names))
+            self._model = build_unet(config.model, ModelInput.of(manifest), len(self._names))
             self._optimizer = build_optimizer(
                 config.optimizer,
                 self._total_steps,
@@ -319,11 +319,6 @@ class Trainer:
                 if is_better:
                     self._recorder.keep_bundle(self.step, scores)
                 self._keeper.save()
-
-
-def _model_input(manifest: Manifest) -> ModelInput:
-    statistics = manifest.statistics
-    return ModelInput(len(manifest.bands), manifest.dtype, statistics.mean, statistics.std)
 
 
 def _plan_cache(config: TrainConfig, manifest: Manifest, share: Share) -> CachePlan:

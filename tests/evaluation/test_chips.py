@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from noise import STRIDE_PX, make_model, make_store
 
 from lcseg.classes import IGNORE, load_scheme
 from lcseg.errors import LcsegError
@@ -15,33 +15,17 @@ from lcseg.evaluation.findings import Findings
 from lcseg.evaluation.places import Places
 from lcseg.evaluation.scoring import ChipScorer
 from lcseg.model.bundle import load_bundle
-from lcseg.model.config import UNetConfig
-from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.memory import load_chips
 from lcseg.pipeline.store import ArrayStore
 from lcseg.records.manifest import read_manifest
-from lcseg.records.statistics import count_classes
 
 SCHEME = load_scheme("chesapeake-4")
-STRIDE_PX = 4
 CONFIG = EvaluateConfig("report", model="bundle", data="data", batch=3, worst=2, quiet=True)
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    keras.utils.set_random_seed(0)
-    model_input = ModelInput(3, "uint8", (120.0,) * 3, (50.0,) * 3)
-    return build_unet(UNetConfig(2, 4, norm="none"), model_input, SCHEME.n_classes)
-
-
-def make_store(count: int, chip_px: int) -> ArrayStore:
-    """Chips of noise, a third of their pixels ignored, the first one almost wholly."""
-    random = np.random.default_rng([count, chip_px])
-    labels = random.choice([0, 1, 2, 3, IGNORE, IGNORE], (count, chip_px, chip_px))
-    labels[0, 1:] = IGNORE
-    images = random.integers(1, 256, (count, chip_px, chip_px, 3), np.uint8)
-    histograms = np.stack([count_classes(label, 4) for label in labels])
-    return ArrayStore(tf.constant(images), tf.constant(labels.astype(np.uint8)), histograms)
+    return make_model()
 
 
 def make_places(count: int) -> Places:
@@ -56,7 +40,7 @@ def examine(model: keras.Model, store: ArrayStore, config: EvaluateConfig = CONF
 
 @pytest.mark.parametrize("chip_px", [18, 20])
 def test_a_model_is_judged_by_classes_scenes_and_confidence(model, chip_px):
-    store = make_store(7, chip_px)
+    store = make_store(7, chip_px, labelled_rows=1)
     found = examine(model, store)
     confusion, _ = ChipScorer(model, 4).score(store, 2, STRIDE_PX)
     assert np.array_equal(found.tally.confusion.counts, confusion.counts)
@@ -87,7 +71,7 @@ def test_a_model_is_judged_by_classes_scenes_and_confidence(model, chip_px):
 
 
 def test_batches_change_nothing(model):
-    store = make_store(7, 16)
+    store = make_store(7, 16, labelled_rows=1)
     whole, single = (
         examine(model, store, dataclasses.replace(CONFIG, batch=batch)) for batch in (50, 1)
     )
@@ -99,7 +83,7 @@ def test_an_answer_that_is_no_number_is_refused(model):
     broken = keras.models.clone_model(model)
     broken.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     with pytest.raises(LcsegError, match=r"even, row 0, column 0: the model's answer is not a"):
-        examine(broken, make_store(3, 16))
+        examine(broken, make_store(3, 16, labelled_rows=1))
 
 
 def test_predictions_are_pictured_beside_image_and_label(bundle, dataset):

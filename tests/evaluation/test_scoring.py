@@ -3,37 +3,21 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from noise import STRIDE_PX, make_model, make_store
 from sklearn.metrics import confusion_matrix
 
 from lcseg.classes import IGNORE, load_scheme
 from lcseg.evaluation.scoring import ChipScorer
-from lcseg.model.config import UNetConfig
 from lcseg.model.losses import LOSSES
-from lcseg.model.unet import ModelInput, build_unet
 from lcseg.pipeline.store import ArrayStore
-from lcseg.records.statistics import count_classes
 
 SCHEME = load_scheme("chesapeake-4")
-STRIDE_PX = 4
 WEIGHTS = np.array([0.5, 1.0, 2.0, 3.5], np.float32)
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    keras.utils.set_random_seed(0)
-    model_input = ModelInput(3, "uint8", (120.0,) * 3, (50.0,) * 3)
-    return build_unet(UNetConfig(2, 4, norm="none"), model_input, SCHEME.n_classes)
-
-
-def make_store(count: int, chip_px: int) -> ArrayStore:
-    """Chips of noise, a third of their pixels ignored, the first one wholly."""
-    random = np.random.default_rng([count, chip_px])
-    labels = random.choice([0, 1, 2, 3, IGNORE, IGNORE], (count, chip_px, chip_px))
-    labels[0] = IGNORE
-    images = random.integers(0, 256, (count, chip_px, chip_px, 3), np.uint8)
-    histograms = np.stack([count_classes(label, 4) for label in labels])
-    return ArrayStore(tf.constant(images), tf.constant(labels.astype(np.uint8)), histograms)
+    return make_model()
 
 
 def infer(model: keras.Model, image_hwc: np.ndarray) -> np.ndarray:

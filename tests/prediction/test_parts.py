@@ -179,7 +179,7 @@ def test_an_image_that_has_changed_is_predicted_anew(config, tmp_path, monkeypat
 
 PROGRAM = """
 import os, sys
-from lcseg.prediction import mapping, workshop
+from lcseg.prediction import delivery, mapping, workshop
 from lcseg.prediction.config import PredictConfig
 from pathlib import Path
 kill_at = int(sys.argv[1])
@@ -193,9 +193,9 @@ def killing(function):
         return function(*arguments, **options)
     return run
 workshop.write_document = killing(workshop.write_document)
-mapping.join_pieces = killing(mapping.join_pieces)
-mapping.replace_cog = killing(mapping.replace_cog)
-mapping.give_name = killing(mapping.give_name)
+delivery.join_pieces = killing(delivery.join_pieces)
+delivery.replace_cog = killing(delivery.replace_cog)
+delivery.give_name = killing(delivery.give_name)
 mapping.predict_map({config!r})
 """
 

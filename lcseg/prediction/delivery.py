@@ -35,8 +35,11 @@ _TAG = "lcseg_map"
 """The metadata by which a raster is known to be what a task makes."""
 
 
-_COPY_CACHE_MB = 32
-"""What is read in order once needs little of GDAL's cache."""
+_JOIN_CACHE_MB = 8
+"""What is read once, block by block, needs little of GDAL's cache."""
+
+_TRACE_CACHE_MB = 64
+"""What is read row by row needs a row of blocks, of any map."""
 
 
 def require_free(plan: Plan, config: PredictConfig) -> None:
@@ -75,7 +78,7 @@ def deliver(
     if config.polygons:
         # By this note the next start knows its own.
         _polygons_note(config).write_text(str(Path(config.polygons).resolve()))
-        with bounded_cache(_COPY_CACHE_MB):
+        with bounded_cache(_TRACE_CACHE_MB):
             polygons = Path(config.polygons)
             write_polygons(str(made[CLASSES]), polygons, plan.scheme, config.min_area_m2)
     for product, path in made.items():
@@ -117,7 +120,7 @@ def _join(
         if product in outcome.files
     ]
     joined = folder / f"{product}.vrt"
-    with bounded_cache(_COPY_CACHE_MB):
+    with bounded_cache(_JOIN_CACHE_MB):
         join_pieces(joined, pieces, plan.grid, profile)
         replace_cog(joined, path, profile)
 

@@ -34,6 +34,11 @@ _DEFLATE_LEVEL = 5
 """A map is 4 % larger than at GDAL's own level, 6, and is made in a third of the time."""
 
 
+_MOST_OPEN = 32
+"""Files that GDAL holds open of a raster in many pieces: each takes a megabyte or two. A row of the
+pieces of a state is fewer."""
+
+
 @dataclass(frozen=True)
 class CogProfile:
     """What a raster holds."""
@@ -88,18 +93,19 @@ def write_cog(path: str | Path, grid: Grid, profile: CogProfile) -> Iterator[Cog
 
 def copy_to_cog(source: Path, finished: Path, profile: CogProfile) -> None:
     """Copy a raster that lies in other files into a COG, by windows, and see that it is there."""
-    rasterio.shutil.copy(
-        source,
-        finished,
-        driver="COG",
-        COMPRESS="DEFLATE",
-        LEVEL=_DEFLATE_LEVEL,
-        PREDICTOR="NO" if profile.scheme else "YES",
-        BLOCKSIZE=BLOCK_PX,
-        OVERVIEW_RESAMPLING=profile.overviews.upper(),
-        NUM_THREADS="ALL_CPUS",
-        BIGTIFF="IF_SAFER",
-    )
+    with rasterio.Env(GDAL_MAX_DATASET_POOL_SIZE=_MOST_OPEN):
+        rasterio.shutil.copy(
+            source,
+            finished,
+            driver="COG",
+            COMPRESS="DEFLATE",
+            LEVEL=_DEFLATE_LEVEL,
+            PREDICTOR="NO" if profile.scheme else "YES",
+            BLOCKSIZE=BLOCK_PX,
+            OVERVIEW_RESAMPLING=profile.overviews.upper(),
+            NUM_THREADS="ALL_CPUS",
+            BIGTIFF="IF_SAFER",
+        )
     aux_path(finished).unlink(missing_ok=True)
     _sync(finished)
     _require_equal(finished, source)

@@ -24,7 +24,8 @@ from lcseg.raster.area import digest_area
 from lcseg.raster.dataset import identify, source_files, to_absolute
 from lcseg.raster.grid import Grid, Window, pixel_size_m
 from lcseg.raster.pixel_area import measure_rows
-from lcseg.raster.source import open_image, require_crs
+from lcseg.raster.placing import require_crs
+from lcseg.raster.source import open_image
 from lcseg.raster.vector import find_driver
 
 _LOG = logging.getLogger("lcseg")

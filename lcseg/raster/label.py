@@ -22,7 +22,7 @@ from lcseg.raster.codes import LabelCodes
 from lcseg.raster.dataset import open_raster
 from lcseg.raster.fit import LabelFit, measure_fit
 from lcseg.raster.grid import Grid, Window, cover
-from lcseg.raster.source import require_crs
+from lcseg.raster.placing import require_crs
 from lcseg.raster.vote import count_samples, elect, refine
 
 _MAX_SAMPLES = 1 << 20

@@ -20,7 +20,8 @@ from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid, pixel_size_m, pixel_sizes_agree
 from lcseg.raster.label import open_label
 from lcseg.raster.pairing import Pair
-from lcseg.raster.source import bands_agree, open_image, require_crs
+from lcseg.raster.placing import require_crs
+from lcseg.raster.source import bands_agree, open_image
 from lcseg.records.config import ConvertConfig
 
 

@@ -1,6 +1,7 @@
 # make demo   the whole way once, on a made-up landscape
 # make test   what CI runs: lint, types, import contract, tests, and those of object stores
 # make bench  figures beside their limits, some minutes
+# make vendor fetches what the page of lcseg serve takes from others; its version also stands in index.html
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +12,7 @@ IO_TESTS := tests/stores tests/test_files.py tests/model tests/pipeline tests/ev
   tests/prediction/test_predictor.py tests/prediction/test_mapping.py \
   tests/training/test_checkpoint.py tests/training/test_step.py tests/training/test_trainer.py
 
-.PHONY: demo test test-io bench clean
+.PHONY: demo test test-io bench vendor clean
 .DELETE_ON_ERROR:
 
 demo: .venv/lcseg
@@ -32,6 +33,18 @@ test-io: .venv-io/dev
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
+
+OL := ol-10.11.0
+VENDOR := lcseg/serving/page/vendor
+
+vendor:
+	rm -rf $(VENDOR)
+	mkdir -p $(VENDOR)/$(OL)
+	npm pack --silent --pack-destination $(VENDOR) $(subst -,@,$(OL))
+	tar -xzf $(VENDOR)/$(OL).tgz -C $(VENDOR)/$(OL) --strip-components=1 package/ol.css package/LICENSE.md
+	tar -xzf $(VENDOR)/$(OL).tgz -C $(VENDOR)/$(OL) --strip-components=2 package/dist/ol.js
+	rm $(VENDOR)/$(OL).tgz
+	cd $(VENDOR) && sha256sum $(OL)/* > SHA256SUMS
 
 .venv/lcseg: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \

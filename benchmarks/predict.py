@@ -51,9 +51,9 @@ class _Copier:
     def __init__(self, info: BundleInfo) -> None:
         self.info = info
 
-    def classify(self, padded_hwc: np.ndarray) -> np.ndarray:
+    def classify(self, padded_nhwc: np.ndarray) -> np.ndarray:
         halo_px = self.info.halo_px
-        return padded_hwc[halo_px:-halo_px, halo_px:-halo_px, 0] // 52
+        return padded_nhwc[:, halo_px:-halo_px, halo_px:-halo_px, 0] // 52
 
 
 class Bench:
@@ -154,7 +154,7 @@ class Bench:
         forward(blocks[0][None])
 
         def predict_without() -> float:
-            with mock.patch.object(parts, "_load", lambda *_: _Copier(bundle.info)):
+            with mock.patch.object(parts, "load_backend", lambda *_: _Copier(bundle.info)):
                 return self.predict(self.scene)
 
         rivals = {

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,8 +35,20 @@ def read_document(path: str | Path, kind: type[T]) -> T:
 
 def parse_document(text: bytes | str, kind: type[T], where: object) -> T:
     """Parse JSON text as a `kind`; errors are reported as those of `where`."""
-    try:
+    with _naming_fields(where):
         return _adapter(kind).validate_json(text)
+
+
+def check_document(values: object, kind: type[T], where: object) -> T:
+    """Take what another parser has read, as of TOML, as a `kind`; see `parse_document`."""
+    with _naming_fields(where):
+        return _adapter(kind).validate_python(values)
+
+
+@contextmanager
+def _naming_fields(where: object) -> Iterator[None]:
+    try:
+        yield
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the document"

@@ -1,8 +1,9 @@
 """Many processes that do the parts of some work.
 
-for part, outcome in run_parts(parts, partial(convert_part, folder="data"), workers=4): …
+with open_team(workers=4) as team:
+    for part, outcome in run_parts(parts, partial(convert_part, folder="data"), team): …
 
-One worker works in this process; more are local processes of Dask, or those of a cluster.
+A team of one is this process; a larger one are local processes of Dask, or those of a cluster.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import signal
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import dask.config
@@ -55,11 +57,43 @@ Part = TypeVar("Part", bound=Named)
 Outcome = TypeVar("Outcome")
 
 
+class Team:
+    """Those who do the parts; the processes are started, or sought, when there is work for them.
+
+    Attributes:
+        workers: how many local processes.
+        scheduler: address of a Dask cluster that works instead; empty: none.
+    """
+
+    def __init__(self, workers: int, scheduler: str, stack: ExitStack) -> None:
+        self.workers, self.scheduler = workers, scheduler
+        self._stack = stack
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this process does all."""
+        return self.workers <= 1 and not self.scheduler
+
+    @cached_property
+    def client(self) -> distributed.Client:
+        """The way to the processes."""
+        return self._stack.enter_context(_connect(self.workers, self.scheduler))
+
+
+@contextmanager
+def open_team(workers: int, scheduler: str = "") -> Iterator[Team]:
+    """Yield a team, whose processes end with it.
+
+    Args:
+        workers: how many local processes; 0: one for each core.
+        scheduler: address of a Dask cluster, which is then used instead.
+    """
+    with ExitStack() as stack:
+        yield Team(workers or count_cores(), scheduler, stack)
+
+
 def run_parts(
-    parts: Sequence[Part],
-    work: Callable[[Part], Outcome],
-    workers: int,
-    scheduler: str = "",
+    parts: Sequence[Part], work: Callable[[Part], Outcome], team: Team
 ) -> Iterator[tuple[Part, Outcome]]:
     """Do parts of some work; they come back in the order in which they are done.
 
@@ -67,35 +101,33 @@ def run_parts(
         parts: what to do.
         work: does one part. All processes must be able to import it, and reach the files that it
             reads and writes at the same paths.
-        workers: how many local processes; 0: one for each core.
-        scheduler: address of a Dask cluster, which is then used instead.
+        team: who does it.
     """
     if not parts:
         return
-    workers = min(workers or count_cores(), len(parts))
-    if workers <= 1 and not scheduler:
+    if team.is_alone:
         for part in parts:
             yield part, work(part)
         return
-    with _connect(workers, scheduler) as client:
-        waiting = deque(parts)
-        running = distributed.as_completed(raise_errors=False)
-        part_of: dict[object, Part] = {}
-        room = _AHEAD * sum(client.ncores().values())
+    client = team.client
+    waiting = deque(parts)
+    running = distributed.as_completed(raise_errors=False)
+    part_of: dict[object, Part] = {}
+    room = _AHEAD * sum(client.ncores().values())
 
-        def give_out() -> None:
-            while waiting and len(part_of) < room:
-                part = waiting.popleft()
-                future = client.submit(_do, work, part, pure=False, retries=0)
-                part_of[future.key] = part
-                running.add(future)
+    def give_out() -> None:
+        while waiting and len(part_of) < room:
+            part = waiting.popleft()
+            future = client.submit(_do, work, part, pure=False, retries=0)
+            part_of[future.key] = part
+            running.add(future)
 
+    give_out()
+    for future in running:
+        part = part_of.pop(future.key)
+        yield part, _take(future, part, team.scheduler)
+        future.release()
         give_out()
-        for future in running:
-            part = part_of.pop(future.key)
-            yield part, _take(future, part, scheduler)
-            future.release()
-            give_out()
 
 
 def _do(work: Callable[[Part], Outcome], part: Part) -> Outcome:

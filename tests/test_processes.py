@@ -14,7 +14,7 @@ import pytest
 from conftest import write_raster
 
 from lcseg.errors import LcsegError, UnknownCodesError
-from lcseg.processes import run_parts
+from lcseg.processes import open_team, run_parts
 from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert
 from lcseg.records.parts import convert_part
@@ -71,7 +71,8 @@ def test_parts_come_back_as_they_are_done(config, tmp_path):
     parts = make_plan(config).parts
     assert len(parts) > 3
     work = partial(convert_part, folder=str(tmp_path))
-    outcomes = {part.number: outcome for part, outcome in run_parts(parts, work, 1)}
+    with open_team(workers=1) as team:
+        outcomes = {part.number: outcome for part, outcome in run_parts(parts, work, team)}
     assert list(outcomes) == [part.number for part in parts]
     written = {shard.file for outcome in outcomes.values() for shard in outcome.shards}
     assert {path.name for path in tmp_path.iterdir()} == written
@@ -103,7 +104,18 @@ def test_error_of_a_worker_is_that_of_its_part(config, tmp_path):
 
 
 def test_nothing_to_do_needs_no_worker():
-    assert list(run_parts([], convert_part, 2, "tcp://127.0.0.1:1")) == []
+    with open_team(2, "tcp://127.0.0.1:1") as team:
+        assert list(run_parts([], convert_part, team)) == []
+
+
+def test_a_team_does_one_work_after_another(config, tmp_path):
+    parts = make_plan(config).parts
+    work = partial(convert_part, folder=str(tmp_path))
+    with open_team(workers=2) as team:
+        for share in (parts[:2], parts[2:4]):
+            done = {part.number for part, _ in run_parts(share, work, team)}
+            assert done == {part.number for part in share}
+            assert len(team.client.ncores()) == 2
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:port"])

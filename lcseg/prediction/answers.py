@@ -33,18 +33,20 @@ _READ_AHEAD = 2
 
 
 class Backend(Protocol):
-    """What runs a model."""
+    """What runs a model on blocks of one size, each read with the halo, which is cut off again."""
 
-    info: BundleInfo
+    @property
+    def info(self) -> BundleInfo:
+        """What the model says of itself."""
 
-    def classify(self, padded_hwc: np.ndarray) -> np.ndarray:
-        """Classes, uint8 [H, W], of a block read with the halo."""
+    def classify(self, padded_nhwc: np.ndarray) -> np.ndarray:
+        """Classes, uint8 [N, H, W], of blocks [N, H + 2 halo, W + 2 halo, C]."""
 
-    def predict(self, padded_hwc: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Classes, uint8 [H, W], and logits [H, W, K], of a block read with the halo."""
+    def predict(self, padded_nhwc: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Classes, uint8 [N, H, W], and logits [N, H, W, K], of the same."""
 
-    def to_probabilities(self, logits_hwk: Any) -> np.ndarray:
-        """Probabilities, float32 [H, W, K], of logits."""
+    def to_probabilities(self, logits_nhwk: Any) -> np.ndarray:
+        """Probabilities, float32 [N, H, W, K], of logits."""
 
 
 def answer(backend: Backend, scene: Scene, part: Part) -> Iterator[Answer]:
@@ -66,10 +68,10 @@ def _answer_exactly(backend: Backend, scene: Scene, part: Part) -> Iterator[Answ
         around = (slice(axis.start, axis.stop + 2 * info.halo_px) for axis in (rows, cols))
         own_hwc = np.ascontiguousarray(padded_hwc[tuple(around)])
         if needs_probabilities:
-            label_hw, logits_hwk = backend.predict(own_hwc)
-            probs_hwk = backend.to_probabilities(logits_hwk)
+            label_nhw, logits_nhwk = backend.predict(own_hwc[None])
+            label_hw, probs_hwk = label_nhw[0], backend.to_probabilities(logits_nhwk)[0]
         else:
-            label_hw = backend.classify(own_hwc)
+            label_hw = backend.classify(own_hwc[None])[0]
             probs_hwk = np.empty((*label_hw.shape, 0), np.float32)
         yield block, np.where(wanted_hw, label_hw, np.uint8(IGNORE)), probs_hwk
 
@@ -101,7 +103,7 @@ def _answer_blended(backend: Backend, scene: Scene, part: Part) -> Iterator[Answ
             continue
         own = block.within(window).clip(window.height, window.width)
         place = own.within(block.within(window)).slices
-        probs_hwk = backend.to_probabilities(backend.predict(padded_hwc)[1])
+        probs_hwk = backend.to_probabilities(backend.predict(padded_hwc[None])[1])[0]
         weight_hw = np.outer(slope, slope)[place][..., None]
         sums_hwk[own.slices] += probs_hwk[place] * weight_hw
         weights_hw[own.slices] += weight_hw

@@ -34,7 +34,7 @@ from lcseg.errors import LcsegError
 from lcseg.files import is_remote, locate, replaced
 from lcseg.prediction.plan import Plan
 from lcseg.prediction.products import CLASSES
-from lcseg.raster.crs import authority_code, transform_places
+from lcseg.raster.crs import LONLAT, authority_code, transform_places
 from lcseg.raster.grid import Grid
 
 _TITLES = {
@@ -109,7 +109,7 @@ def measure_footprint(grid: Grid, path: str) -> shapely.Geometry:
     along, none = np.concatenate([edge, 1 + 0 * edge, edge[::-1], 0 * edge]), np.zeros(_EDGE)
     down = np.concatenate([none, edge, 1 + none, edge[::-1]])
     x, y = grid.affine @ (along * grid.width, down * grid.height)
-    lon, lat = transform_places(grid.crs or "", "OGC:CRS84", x, y, path)
+    lon, lat = transform_places(grid.crs or "", LONLAT, x, y, path)
     if np.ptp(lon) > _HALF_TURN:
         lon = np.where(lon < 0, lon + 2 * _HALF_TURN, lon)
     outline = shapely.Polygon(np.stack([lon, lat], axis=1)).simplify(_STRAIGHT)

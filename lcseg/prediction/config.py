@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,6 +48,7 @@ class PredictConfig:
     resample: Annotated[bool, "Read an image of other pixels at the training imagery's size."] = (
         False
     )
+    date: Annotated[str, "When the imagery was taken, as 2013-07-04; empty: what it says."] = ""
     backend: Annotated[
         Literal["auto", "keras", "onnx"],
         "What runs the model; auto: onnxruntime for an ONNX file, without TensorFlow, else Keras.",
@@ -77,9 +79,18 @@ class PredictConfig:
             raise ValueError("--scale must not be 0")
         if self.scale is None and self.offset:
             raise ValueError("--offset goes with --scale")
+        if self.workers != 1 and self.scheduler:
+            raise ValueError("give --workers, or --scheduler with workers of its own")
+        self._check_date()
         if self.min_area_m2 and not self.polygons:
             raise ValueError("--min_area_m2 is for --polygons")
         self._check_paths()
+
+    def _check_date(self) -> None:
+        try:
+            datetime.fromisoformat(self.date or "2013-07-04")
+        except ValueError:
+            raise ValueError(f"--date={self.date} is no date as 2013-07-04") from None
 
     @property
     def runs_on(self) -> str:

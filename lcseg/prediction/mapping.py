@@ -21,7 +21,7 @@ from lcseg.prediction.parts import forget, predict_part
 from lcseg.prediction.plan import Plan, make_plan
 from lcseg.prediction.task import Part, PartOutcome
 from lcseg.prediction.workshop import Workshop, open_workshop
-from lcseg.processes import count_cores, run_parts
+from lcseg.processes import Team, count_cores, open_team, run_parts
 from lcseg.progress import Progress
 
 _LOG = logging.getLogger("lcseg")
@@ -50,6 +50,9 @@ def predict_maps(config: PredictConfig) -> list[PredictSummary]:
 
     Of several, those that an earlier start has mapped in the same way are left as they are, and
     those outside of the area of interest are left out.
+
+    Raises:
+        LcsegError: names how many of several images do not fit, when the others are mapped.
     """
     if config.image or config.mosaic:
         return [predict_map(config)]
@@ -59,17 +62,31 @@ def predict_maps(config: PredictConfig) -> list[PredictSummary]:
         raise LcsegError(f"--images={config.images}", "two images have the same name", "rename one")
     summaries = []
     is_anything_there = False
-    for each in named:
-        started_s = time.monotonic()
-        plan = make_plan(each, [each.image])
-        if not plan.parts:
-            continue
-        if is_done(plan, each):
-            is_anything_there = True
-            continue
-        with suppress(_NothingThereError):
-            summaries.append(_carry_out(plan, each, started_s))
-            is_anything_there = True
+    refused: list[LcsegError] = []
+    with open_team(config.workers, config.scheduler) as team:
+        for each in named:
+            started_s = time.monotonic()
+            try:
+                plan = make_plan(each, [each.image])
+                is_there = bool(plan.parts) and is_done(plan, each)
+                if plan.parts and not is_there:
+                    require_free(plan, each)
+            except LcsegError as error:
+                # The others can be mapped all the same.
+                _LOG.warning("left out: %s", error)
+                refused.append(error)
+                continue
+            if plan.parts and not is_there:
+                with suppress(_NothingThereError):
+                    summaries.append(_carry_out(plan, each, started_s, team))
+                    is_there = True
+            is_anything_there |= is_there
+    if refused:
+        raise LcsegError(
+            f"--images={config.images}",
+            f"{len(refused)} of {len(named)} images were left out; the first: {refused[0]}",
+            "what is said of each stands above; the same command then goes on from here",
+        )
     if not is_anything_there:
         raise _nothing_there(config)
     return summaries
@@ -87,17 +104,19 @@ def predict_map(config: PredictConfig) -> PredictSummary:
     plan = make_plan(config, images)
     if not plan.parts:
         raise _nothing_there(config)
-    return _carry_out(plan, config, started_s)
-
-
-def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSummary:
     require_free(plan, config)
+    workers = min(config.workers or count_cores(), len(plan.parts))
+    with open_team(workers, config.scheduler) as team:
+        return _carry_out(plan, config, started_s, team)
+
+
+def _carry_out(plan: Plan, config: PredictConfig, started_s: float, team: Team) -> PredictSummary:
     with open_workshop(Path(config.out)) as shop:
         found = {part.number: shop.find(part) for part in plan.parts}
         done = {number: outcome for number, outcome in found.items() if outcome}
         earlier = sum(_pixels(part) for part in plan.parts if part.number in done)
         try:
-            outcomes = _finish_parts(plan, config, shop, done)
+            outcomes = _finish_parts(plan, config, shop, done, team)
         finally:
             # GDAL takes the room of the network when it joins the parts, not room beside it.
             forget()
@@ -117,21 +136,21 @@ def _carry_out(plan: Plan, config: PredictConfig, started_s: float) -> PredictSu
 
 
 def _finish_parts(
-    plan: Plan, config: PredictConfig, shop: Workshop, done: dict[int, PartOutcome]
+    plan: Plan, config: PredictConfig, shop: Workshop, done: dict[int, PartOutcome], team: Team
 ) -> list[PartOutcome]:
     """Do the parts that an earlier start has not done; returns the outcomes of all, in order."""
     if done:
         _LOG.info("%d of %d parts were done by an earlier start", len(done), len(plan.parts))
     todo = [part for part in plan.parts if part.number not in done]
     shop.sweep(plan.parts, done)
-    workers = min(config.workers or count_cores(), max(len(todo), 1))
     # Local workers share the cores; one alone, or those of a cluster, have theirs.
-    threads = max(count_cores() // workers, 1) if workers > 1 and not config.scheduler else 0
+    is_shared = not team.is_alone and not team.scheduler
+    threads = max(count_cores() // team.workers, 1) if is_shared else 0
     work = partial(predict_part, folder=str(shop.stage), threads=threads)
     total = sum(_pixels(part) for part in plan.parts)
     before = total - sum(map(_pixels, todo))
     with Progress("predict", total, "px", config.quiet, before, scale=True) as progress:
-        for part, outcome in run_parts(todo, work, workers, config.scheduler):
+        for part, outcome in run_parts(todo, work, team):
             shop.keep(part, outcome)
             done[part.number] = outcome
             progress.advance(_pixels(part))

@@ -82,21 +82,21 @@ class OnnxPredictor:
         self._model = model
         self.info = model.info
 
-    def classify(self, padded_hwc: np.ndarray) -> np.ndarray:
-        """Classes, uint8 [H, W], of a block read with the halo."""
-        return self.predict(padded_hwc)[0]
+    def classify(self, padded_nhwc: np.ndarray) -> np.ndarray:
+        """Classes, uint8 [N, H, W], of blocks read with the halo."""
+        return self.predict(padded_nhwc)[0]
 
-    def predict(self, padded_hwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Classes, uint8 [H, W], and logits, float32 [H, W, K], of a block read with the halo."""
+    def predict(self, padded_nhwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Classes, uint8 [N, H, W], and logits, float32 [N, H, W, K]."""
         halo_px = self.info.halo_px
-        height, width = padded_hwc.shape[:2]
-        logits_nhwk = self._model.predict(np.ascontiguousarray(padded_hwc[None]))
-        own_hwk = logits_nhwk[0, halo_px : height - halo_px, halo_px : width - halo_px]
-        return own_hwk.argmax(axis=-1).astype(np.uint8), own_hwk
+        height, width = padded_nhwc.shape[1:3]
+        logits_nhwk = self._model.predict(np.ascontiguousarray(padded_nhwc))
+        own_nhwk = logits_nhwk[:, halo_px : height - halo_px, halo_px : width - halo_px]
+        return own_nhwk.argmax(axis=-1).astype(np.uint8), own_nhwk
 
-    def to_probabilities(self, logits_hwk: np.ndarray) -> np.ndarray:
-        """Turn logits into probabilities, float32 [H, W, K] that sum to 1."""
-        powers = np.exp(logits_hwk - logits_hwk.max(axis=-1, keepdims=True))
+    def to_probabilities(self, logits_nhwk: np.ndarray) -> np.ndarray:
+        """Turn logits into probabilities, float32 [N, H, W, K] that sum to 1."""
+        powers = np.exp(logits_nhwk - logits_nhwk.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
 
 

@@ -65,7 +65,7 @@ def predict_part(part: Part, folder: str, threads: int = 0) -> PartOutcome:
         folder: where the pieces go.
         threads: how many TensorFlow may use, if it is not yet at work; 0: as it likes.
     """
-    predictor = _load(part.task.model, part.task.model_sha256, part.task.backend, threads)
+    predictor = load_backend(part.task.model, part.task.model_sha256, part.task.backend, threads)
     scheme = predictor.info.class_scheme
     counts = np.zeros(scheme.n_classes, np.int64)
     writers: dict[str, PieceWriter] = {}
@@ -113,8 +113,8 @@ def _find_scene(task: Task) -> Scene:
     return scene
 
 
-def _load(model: str, model_sha256: str, backend: str, threads: int) -> Backend:
-    """The model of a task, which a process loads once."""
+def load_backend(model: str, model_sha256: str, backend: str, threads: int = 0) -> Backend:
+    """The model of a task, which a process loads once; see `predict_part`."""
     with _LOCK:
         return _load_once(model, model_sha256, backend, threads)
 

@@ -98,7 +98,7 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
     pixel_m = pixel_size_m(grid)
     if factor != 1:
         _LOG.info("resampled: read at %.4g m, as in training", pixel_m)
-    date = next(iter(dates), "")
+    date = config.date or next(iter(dates), "")
     return Plan(info, task, tuple(parts), window, grid, pixel_m, date)
 
 

@@ -20,6 +20,9 @@ PROBABILITY_ONE = 254
 CLASSES = "classes"
 """The product that every map has: class indices."""
 
+PROBABILITIES = "probabilities"
+"""The product that holds a band for each class."""
+
 
 @dataclass(frozen=True)
 class Product:
@@ -34,7 +37,7 @@ class Product:
 
 
 PRODUCTS = {
-    "probabilities": Product(lambda scheme: scheme.names, lambda probs: probs),
+    PROBABILITIES: Product(lambda scheme: scheme.names, lambda probs: probs),
     "confidence": Product(lambda _: ("confidence",), lambda probs: probs.max(-1, keepdims=True)),
     "margin": Product(
         lambda _: ("margin",),

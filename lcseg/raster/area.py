@@ -16,11 +16,10 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from lcseg.errors import LcsegError
-from lcseg.raster.crs import crs_name, transform_places
+from lcseg.raster.crs import LONLAT, crs_name, transform_places
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.vector import read_features
 
-_LONG_LAT = "OGC:CRS84"
 _KNOTS = 512
 """A side of the area is projected at so many places at least; between them it is straight."""
 
@@ -72,7 +71,7 @@ def read_area(path: str, grid: Grid) -> Area:
     if grid.crs is None:
         raise LcsegError(path, "needs an image with a CRS", "georeference it (gdal_edit.py -a_srs)")
     crs, shapes, _ = read_features(path, "Polygon")
-    crs = crs or _LONG_LAT
+    crs = crs or LONLAT
     polygons = _only_polygons(shapely.make_valid([shape for shape in shapes if shape is not None]))
     if polygons.is_empty:
         raise LcsegError(path, "has no polygon in it", "draw the area as polygons")

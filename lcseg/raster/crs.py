@@ -16,6 +16,9 @@ from rasterio.crs import CRS
 from lcseg.errors import LcsegError
 from lcseg.raster.grid import EQUATOR_RADIUS_M, GDAL_ERRORS
 
+LONLAT = "OGC:CRS84"
+"""Longitude and latitude, in this order."""
+
 _WEB_MERCATOR = 3857
 
 

@@ -17,8 +17,13 @@ import shapely
 
 from lcseg.errors import LcsegError
 
-_OPTIONS = {"CSV": {"Point": {"GEOMETRY": "AS_XY"}, "Polygon": {"GEOMETRY": "AS_WKT"}}}
-"""What a format needs to hold geometry at all."""
+_OPTIONS: dict[str, dict[str, dict[str, str]]] = {
+    # It holds no geometry unasked.
+    "CSV": {"Point": {"GEOMETRY": "AS_XY"}, "Polygon": {"GEOMETRY": "AS_WKT"}},
+    # Who reads it expects longitude and latitude.
+    "GeoJSON": {"Point": {"RFC7946": "YES"}, "Polygon": {"RFC7946": "YES"}},
+}
+"""What a format is to be told, for points and for polygons."""
 
 _FAULTS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError)
 

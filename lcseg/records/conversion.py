@@ -23,7 +23,7 @@ from lcseg import __version__
 from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError, StoreError
 from lcseg.files import list_files, locate, move, remove, size_of
-from lcseg.processes import run_parts
+from lcseg.processes import count_cores, open_team, run_parts
 from lcseg.progress import Progress
 from lcseg.raster.pairing import SPLITS
 from lcseg.records import manifest as manifests
@@ -138,13 +138,14 @@ def _collect(plan: Plan, parts: Sequence[Part], space: Workspace | None) -> dict
     before = total - sum(part.chips for part in parts)
     outcomes = {}
     name = "convert" if space else "plan"
+    work = partial(convert_part, folder=folder)
+    workers = min(config.workers or count_cores(), max(len(parts), 1))
     with (
         Progress(name, total, "chips", config.quiet, before) as progress,
         _keeping(space) as keep,
+        open_team(workers, config.scheduler) as team,
     ):
-        for part, outcome in run_parts(
-            parts, partial(convert_part, folder=folder), config.workers, config.scheduler
-        ):
+        for part, outcome in run_parts(parts, work, team):
             keep(part, outcome)
             outcomes[part.number] = outcome
             progress.advance(part.chips)

@@ -54,6 +54,12 @@ def test_map_has_an_item_that_its_standards_take(config, tmp_path):
     assert [c.color_hint for c in classes] == [land.color[1:].upper() for land in scheme.classes]
 
 
+def test_date_that_is_given_is_that_of_the_item(config, tmp_path):
+    predict_map(replace(config, date="2013-07-04"))
+    item = pystac.Item.from_file(str(tmp_path / "map.json"))
+    assert item.datetime.isoformat() == "2013-07-04T00:00:00+00:00"
+
+
 def test_item_is_the_same_when_the_map_is_made_again(config, tmp_path):
     predict_map(config)
     first = (tmp_path / "map.json").read_text()

@@ -34,6 +34,8 @@ def test_a_block_without_pixels_is_refused(block_px):
         ({"out": "map.json"}, "--out=map.json is a GeoTIFF; end it with .tif"),
         ({"margin": "map.qml"}, "--margin=map.qml is a GeoTIFF; end it with .tif"),
         ({"workers": -1}, "--workers and --min_area_m2 must be at least 0"),
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "give --workers, or --scheduler with workers"),
+        ({"date": "July"}, "--date=July is no date as 2013-07-04"),
         ({"margin": "s3://bucket/m.tif"}, "--margin=s3://bucket/m.tif: is in a store"),
     ],
 )

@@ -43,7 +43,7 @@ def infer_blocks(bundle: Bundle, path: str, block_px: int) -> np.ndarray:
         for block in plan_blocks(image.grid.window, block_px, info.stride_px):
             padded_hwc, _ = read_padded(image, block, info.halo_px)
             inside = block.clip(height, width)
-            of_block = predictor.to_probabilities(predictor.predict(padded_hwc)[1])
+            of_block = predictor.to_probabilities(predictor.predict(padded_hwc[None])[1])[0]
             probs[inside.slices] = of_block[: inside.height, : inside.width]
     return probs
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyogrio
+import pyproj
 import pytest
 import rasterio
 import shapely
@@ -127,6 +128,24 @@ def test_images_outside_of_the_area_are_left_out(config, make_raster, tmp_path):
     far = write_area(tmp_path / "far.geojson", 0, 10, 10, 0)
     with pytest.raises(LcsegError, match="there is nothing to map in it"):
         predict_maps(replace(each, aoi=far))
+
+
+def test_images_that_do_not_fit_are_told_and_the_others_mapped(
+    config, make_raster, tmp_path, caplog
+):
+    for name in ("a", "c", "e"):
+        make_raster(f"in/{name}.tif", make_values(40, 50), **PLAIN)
+    make_raster("in/b.tif", make_values(40, 50)[..., :3], **PLAIN)
+    (tmp_path / "in" / "d.tif").write_bytes(b"no raster")
+    (tmp_path / "e.tif").write_bytes(b"somebody's")
+    each = replace(
+        config, mosaic=False, images=f"{tmp_path}/in/*.tif", out=f"{tmp_path}/{{name}}.tif"
+    )
+    with pytest.raises(LcsegError, match=r"3 of 5 images were left out; .*b\.tif: has 3"):
+        predict_maps(each)
+    assert sorted(path.name for path in tmp_path.glob("*.tif")) == ["a.tif", "c.tif", "e.tif"]
+    assert (tmp_path / "e.tif").read_bytes() == b"somebody's"
+    assert [record.message.split(": ")[0] for record in caplog.records] == ["left out"] * 3
 
 
 def test_mosaic_of_two_dates_is_refused(config, make_raster, tmp_path):
@@ -250,8 +269,13 @@ def test_images_without_data_in_the_area_are_one_line(config, make_raster, tmp_p
 def test_polygons_of_any_format_are_whole(one, tmp_path, name):
     predict_map(replace(one, polygons=str(tmp_path / name)))
     meta, _, geometry, fields = pyogrio.raw.read(tmp_path / name)
-    assert "26918" in str(meta["crs"])
-    areas = shapely.area(shapely.from_wkb(geometry))
-    assert areas.sum() == 150 * 190
+    # Who reads GeoJSON expects longitude and latitude, as RFC 7946 has it.
+    is_geojson = name.endswith(".geojson")
+    assert ("4326" if is_geojson else "26918") in str(meta["crs"])
+    shapes = shapely.from_wkb(geometry)
+    if is_geojson:
+        project = pyproj.Transformer.from_crs(4326, 26918, always_xy=True).transform
+        shapes = shapely.transform(shapes, lambda lonlat: np.transpose(project(*lonlat.T)))
+    assert shapely.area(shapes).sum() == pytest.approx(150 * 190, rel=1e-4)
     assert len(fields) == 3
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

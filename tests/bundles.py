@@ -22,7 +22,8 @@ def make_bundle(folder: Path, config: UNetConfig, bands: int = 4, dtype: str = "
     for variable in model.variables:
         if variable.name in low_high:
             variable.assign(random.uniform(*low_high[variable.name], variable.shape))
-    names = ("red", "green", "blue", "band_4")[:bands] if bands > 2 else ("band_1", "band_2")
+    names = ("red", "green", "blue", "band_4") if bands > 2 else ("band_1", "band_2")
+    names = names[:bands]
     info = make_info(
         model, config.stride_px, model_input, scheme, names, 1.0, config={"norm": config.norm}
     )

@@ -2,6 +2,7 @@
 
 lcseg export --model=run/bundle --format=onnx --out=model.onnx
 lcseg export --model=run/bundle --format=savedmodel --out=saved
+lcseg export --model=run/bundle --format=arcgis --out=landcover
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ class ExportConfig:
 
     model: Annotated[str, "Bundle to export."]
     format: Annotated[
-        Literal["savedmodel", "onnx"], "savedmodel: a folder, for TensorFlow; onnx: a file."
+        Literal["savedmodel", "onnx", "arcgis"],
+        "savedmodel: a folder, for TensorFlow; onnx: a file; arcgis: a folder, for ArcGIS Pro.",
     ]
     out: Annotated[str, "Folder, or file that ends in .onnx; must not exist yet."]
 

@@ -1,10 +1,10 @@
-"""A bundle in a form that other programs load: a SavedModel, or an ONNX file.
+"""A bundle in a form that other programs load: a SavedModel, an ONNX file, or what ArcGIS takes.
 
 exported = export(ExportConfig(model="run/bundle", format="onnx", out="model.onnx"))
 print(exported)
 
-Both take raw pixels "image" [N, H, W, bands] of the bundle's type, of any number and size (H and W
-are multiples of the stride), and give float32 "logits" [N, H, W, classes]. Both compute in float32,
+All take raw pixels "image" [N, H, W, bands] of the bundle's type, of any number and size (H and W
+are multiples of the stride), and give float32 "logits" [N, H, W, classes]. All compute in float32,
 whatever the model was trained in, and carry the bundle's `bundle.json`.
 """
 
@@ -22,6 +22,7 @@ from keras import layers
 from lcseg.documents import format_document
 from lcseg.errors import LcsegError
 from lcseg.files import replaced
+from lcseg.model.arcgis import MODEL, require_exact, write_function
 from lcseg.model.bundle import Bundle, load_bundle
 from lcseg.model.config import ExportConfig
 from lcseg.model.info import FILE, BundleInfo
@@ -95,6 +96,14 @@ def write_saved_model(bundle: Bundle, out: Path) -> None:
         (assets / FILE).write_text(format_document(info), encoding="utf-8")
 
 
+def write_arcgis(bundle: Bundle, out: Path) -> None:
+    """Write a bundle as a folder for ArcGIS Pro, with the model as ONNX."""
+    require_exact(bundle)
+    with open_workspace(out) as space:
+        write_onnx(bundle, space.folder / MODEL)
+        write_function(bundle.info, space.folder, (INPUT, OUTPUT))
+
+
 def to_float32(model: keras.Model) -> keras.Model:
     """Copy a model into one that computes in float32, with the same weights."""
 
@@ -109,4 +118,5 @@ def to_float32(model: keras.Model) -> keras.Model:
 FORMATS: dict[str, Callable[[Bundle, Path], Any]] = {
     "savedmodel": write_saved_model,
     "onnx": write_onnx,
+    "arcgis": write_arcgis,
 }

@@ -5,7 +5,9 @@ import re
 import pytest
 
 
-@pytest.mark.parametrize(("name", "out"), [("onnx", "model.onnx"), ("savedmodel", "saved")])
+@pytest.mark.parametrize(
+    ("name", "out"), [("onnx", "model.onnx"), ("savedmodel", "saved"), ("arcgis", "landcover")]
+)
 def test_a_bundle_is_exported_and_its_ends_are_told(lcseg, bundle, tmp_path, name, out):
     path = tmp_path / out
     result = lcseg("export", f"--model={bundle}", f"--format={name}", f"--out={path}")
@@ -19,7 +21,7 @@ def test_a_bundle_is_exported_and_its_ends_are_told(lcseg, bundle, tmp_path, nam
     ("flags", "says"),
     [
         (["--format=onnx", "--out=model.bin"], r"flags: --out must end in \.onnx with [^\n]*"),
-        (["--format=arcgis", "--out=model"], r"flag --format=arcgis: [^\n]*savedmodel\|onnx[^\n]*"),
+        (["--format=torch", "--out=model"], r"flag --format=torch: [^\n]*onnx\|arcgis[^\n]*"),
         (["--format=onnx", "--out=model.onnx"], r"nowhere: is not a bundle: [^\n]*"),
         (["--format=onnx", "--out=s3://b/m.onnx"], r"--out=s3://b/m\.onnx: is in a store; [^\n]*"),
     ],

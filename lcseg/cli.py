@@ -52,6 +52,7 @@ VERBS = {
     "sample": ("sample", "draw points from a map, for people to look at"),
     "area": ("area", "judge a map by such points, and estimate areas"),
     "export": ("export", "write a trained model as SavedModel or ONNX"),
+    "serve": ("serve", "show predictions live, in a browser, QGIS and ArcGIS"),
     "demo": ("demo", "go the whole way once, on a made-up landscape"),
 }
 """Verb -> (module in tools/, what it does), in the order of the work."""

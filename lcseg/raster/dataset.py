@@ -27,13 +27,19 @@ from lcseg.raster.header import require_readable
 
 
 @contextmanager
-def open_raster(path: str) -> Iterator[rasterio.DatasetReader]:
-    """Open any raster; what GDAL cannot open or read by windows is an LcsegError."""
+def open_raster(path: str, overview: int | None = None) -> Iterator[rasterio.DatasetReader]:
+    """Open any raster; what GDAL cannot open or read by windows is an LcsegError.
+
+    Args:
+        path: the raster.
+        overview: the number of one of its overviews, from 0, to open that; None: itself.
+    """
+    level = {} if overview is None else {"overview_level": overview}
     try:
         with warnings.catch_warnings():
             # Missing georeferencing is decided by require_crs, not by a warning.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(path, **level)
     except UnicodeEncodeError as error:
         raise LcsegError(ascii(path), "has a name that is not UTF-8", "rename it") from error
     except GDAL_ERRORS as error:

@@ -141,7 +141,10 @@ class ImageSource:
 
 @contextmanager
 def open_image(
-    path: str, alpha: int | None = None, bands: Sequence[str] = ()
+    path: str,
+    alpha: int | None = None,
+    bands: Sequence[str] = (),
+    overview: int | None = None,
 ) -> Iterator[ImageSource]:
     """Open an image raster for reading by windows.
 
@@ -150,8 +153,9 @@ def open_image(
         alpha: band that is transparency, as an earlier look at the image has found, 0: none. None:
             it is found out, which takes reading some blocks.
         bands: names, or numbers from 1, of the bands to read, in this order; none: all.
+        overview: the number of one of its overviews, from 0, to read that; None: itself.
     """
-    with open_raster(path) as dataset:
+    with open_raster(path, overview) as dataset:
         yield ImageSource(path, dataset, alpha, bands)
 
 

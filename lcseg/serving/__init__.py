@@ -1,0 +1,1 @@
+"""Predictions beside the imagery, for people who scroll."""

@@ -1,0 +1,274 @@
+"""The ArcGIS REST API: image and map services, for ArcGIS Pro, ArcGIS Online and QGIS.
+
+arcgis/rest/services/dover/classes/ImageServer/exportImage?bbox=…&size=800,600&f=image
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from lcseg.classes import IGNORE
+from lcseg.raster.cog import CogProfile, class_map_profile
+from lcseg.raster.geotiff import encode_geotiff
+from lcseg.raster.grid import Grid
+from lcseg.serving import esri
+from lcseg.serving.dataset import Dataset
+from lcseg.serving.esri import EsriError
+from lcseg.serving.pictures import Picture, encode
+from lcseg.serving.places import inspect_place
+from lcseg.serving.replies import (
+    find_layer,
+    gallery_of,
+    reply_picture,
+    until_gone,
+)
+from lcseg.serving.tiling import tile_grid
+
+router = APIRouter(prefix="/arcgis/rest", tags=["arcgis"])
+
+_SWATCH_PX = 20
+_FORMATS = {"jpg": "jpeg", "tiff": "tiff"}
+"""All others, of which there are many names, are PNG."""
+
+
+async def read_keys(request: Request) -> dict[str, str]:
+    """The parameters of a request, by name in small letters, from its address and its form."""
+    values = dict(request.query_params)
+    if request.method == "POST":
+        form = await request.form(max_files=0, max_fields=100)
+        values |= {key: value for key, value in form.items() if isinstance(value, str)}
+    return {key.lower(): value for key, value in values.items()}
+
+
+Keys = Annotated[dict[str, str], Depends(read_keys)]
+
+
+def _reply(values: dict[str, Any], keys: dict[str, str]) -> Response:
+    pretty = 2 if keys.get("f") == "pjson" else None
+    return Response(json.dumps(values, indent=pretty), media_type="application/json")
+
+
+@router.get("/info")
+async def show_info(keys: Keys) -> Response:
+    """What clients ask first."""
+    return _reply(
+        {"currentVersion": esri.VERSION, "authInfo": {"isTokenBasedSecurity": False}}, keys
+    )
+
+
+@router.get("/services")
+async def list_folders(request: Request, keys: Keys) -> Response:
+    """A folder for each data set."""
+    folders = list(gallery_of(request).entries)
+    return _reply({"currentVersion": esri.VERSION, "folders": folders, "services": []}, keys)
+
+
+@router.get("/services/{dataset}")
+async def list_services(request: Request, dataset: str, keys: Keys) -> Response:
+    """The services of a data set, two for each layer."""
+    found = (await find_layer(request, dataset, "imagery")).dataset
+    services = esri.list_services(found)
+    return _reply({"currentVersion": esri.VERSION, "folders": [], "services": services}, keys)
+
+
+def _describe(
+    path: str, describe: Callable[[Dataset, str], dict[str, Any]], name: str, purpose: str
+) -> None:
+    """Add a resource that is a function of a data set and a layer."""
+
+    async def show(request: Request, dataset: str, layer: str, keys: Keys) -> Response:
+        found = (await find_layer(request, dataset, layer)).dataset
+        return _reply(describe(found, layer), keys)
+
+    show.__doc__ = purpose
+    router.add_api_route(f"/services/{{dataset}}/{{layer}}/{path}", show, name=name)
+
+
+def _show_table(dataset: Dataset, layer: str) -> dict[str, Any]:
+    fields = [{"name": "OBJECTID", "type": "esriFieldTypeOID", "alias": "OBJECTID"}]
+    fields += [
+        {"name": name, "type": f"esriFieldType{kind}", "alias": name}
+        for name, kind in (
+            ("Value", "Integer"),
+            ("ClassName", "String"),
+            ("Red", "Integer"),
+            ("Green", "Integer"),
+            ("Blue", "Integer"),
+        )
+    ]
+    features = [
+        {
+            "attributes": {
+                "OBJECTID": value,
+                "Value": value,
+                "ClassName": name,
+                "Red": color[0],
+                "Green": color[1],
+                "Blue": color[2],
+            }
+        }
+        for value, name, color in esri.list_entries(dataset, layer)
+    ]
+    return {"objectIdFieldName": "OBJECTID", "fields": fields, "features": features}
+
+
+def _show_colors(dataset: Dataset, layer: str) -> dict[str, Any]:
+    return {"colormap": [[value, *rgb] for value, _, rgb in esri.list_entries(dataset, layer)]}
+
+
+def _show_properties(dataset: Dataset, layer: str) -> dict[str, Any]:
+    date = {"AcquisitionDate": dataset.date} if dataset.date else {}
+    return {"DataType": "Thematic", "BandProperties": [{"BandName": layer}], **date}
+
+
+def _show_legend(dataset: Dataset, layer: str) -> dict[str, Any]:
+    legend = []
+    for value, name, _ in esri.list_entries(dataset, layer):
+        palette = np.array([rgb for _, _, rgb in esri.list_entries(dataset, layer)], np.uint8)
+        swatch = Picture(np.full((_SWATCH_PX, _SWATCH_PX), value, np.uint8), palette)
+        legend.append(
+            {
+                "label": name,
+                "url": f"{layer}-{value}",
+                "imageData": base64.b64encode(encode(swatch, "png")).decode(),
+                "contentType": "image/png",
+                "height": _SWATCH_PX,
+                "width": _SWATCH_PX,
+                "values": [value],
+            }
+        )
+    title = f"{dataset.title}: {layer}"
+    return {
+        "layers": [
+            {
+                "layerId": 0,
+                "layerName": title,
+                "layerType": "Raster Layer",
+                "minScale": 0,
+                "maxScale": 0,
+                "legend": legend,
+            }
+        ]
+    }
+
+
+_describe("ImageServer", esri.describe_image, "image service", "An image service.")
+_describe("ImageServer/rasterAttributeTable", _show_table, "table", "The classes.")
+_describe("ImageServer/colormap", _show_colors, "colors", "The colours of the classes.")
+_describe("ImageServer/keyProperties", _show_properties, "properties", "What else is known.")
+_describe("ImageServer/legend", _show_legend, "image legend", "The classes, as pictures.")
+_describe("MapServer", esri.describe_map, "map service", "A map service.")
+_describe("MapServer/0", esri.describe_layer, "map layer", "The layer of a map service.")
+_describe("MapServer/legend", _show_legend, "map legend", "The classes, as pictures.")
+
+
+async def export(request: Request, dataset: str, layer: str, keys: Keys) -> Response:
+    """A picture of a box: of any size, in any CRS; as TIFF, what the pixels mean."""
+    shown = await find_layer(request, dataset, layer)
+    box_crs, crs = (
+        esri.parse_reference(keys.get(key, "") or keys.get(other, ""), shown.dataset)
+        for key, other in (("bboxsr", "imagesr"), ("imagesr", "bboxsr"))
+    )
+    if "bbox" not in keys:
+        raise EsriError("bbox is missing")
+    grid = esri.make_grid(
+        esri.parse_bbox(keys["bbox"]), esri.parse_size(keys.get("size", "")), box_crs, crs
+    )
+    if keys.get("f", "image") != "image":
+        return _reply(_refer(request, keys, grid), keys)
+    kind = _FORMATS.get(keys.get("format", "").lower(), "png")
+    write = encode if kind != "tiff" else _geotiff_writer(shown.dataset, layer, grid)
+    return await reply_picture(request, dataset, layer, grid, kind, write)
+
+
+def _refer(request: Request, keys: dict[str, str], grid: Grid) -> dict[str, Any]:
+    """Where the picture lies that was asked for."""
+    kept = ("bbox", "bboxsr", "imagesr", "size", "format")
+    wanted = {key: keys[key] for key in kept if key in keys} | {"f": "image"}
+    address = request.url.replace(scheme=request.base_url.scheme, netloc=request.base_url.netloc)
+    return {
+        "href": str(address.replace(query="").include_query_params(**wanted)),
+        "width": grid.width,
+        "height": grid.height,
+        "extent": esri.say_extent(grid),
+        "scale": 0,
+    }
+
+
+def _geotiff_writer(dataset: Dataset, layer: str, grid: Grid) -> Callable[[Picture, str], bytes]:
+    def write(picture: Picture, _: str) -> bytes:
+        if picture.note:
+            raise EsriError(f"this takes too much: {picture.note}, or ask for less")
+        if layer in ("classes", "labels") and picture.palette is not None:
+            return encode_geotiff(picture.values, grid, class_map_profile(dataset.scheme))
+        if picture.palette is not None:
+            return encode_geotiff(picture.values, grid, CogProfile("uint8", (layer,), IGNORE))
+        profile = CogProfile("uint8", ("red", "green", "blue", "alpha"))
+        return encode_geotiff(picture.rgba, grid, profile)
+
+    return write
+
+
+async def identify(request: Request, dataset: str, layer: str, keys: Keys) -> Response:
+    """What the layer says of a place."""
+    shown = await find_layer(request, dataset, layer)
+    x, y, crs = esri.parse_point(keys.get("geometry", ""), keys.get("sr", ""), shown.dataset)
+    artist = gallery_of(request).artist
+    place = await until_gone(request, inspect_place(artist, shown, x, y, crs))
+    found = place.class_index
+    names = shown.dataset.scheme.names
+    attributes = dict(zip(names, place.probabilities, strict=True)) if place.probabilities else {}
+    return _reply(
+        {
+            "objectId": 0,
+            "name": "Pixel",
+            "value": "NoData" if found is None else str(found),
+            "location": {"x": x, "y": y, "spatialReference": esri.say_reference(crs)},
+            "properties": {
+                "Values": ["NoData" if found is None else str(found)],
+                "ClassName": None if found is None else names[found],
+                "Probabilities": attributes,
+            },
+            "catalogItems": None,
+            "catalogItemVisibilities": [],
+        },
+        keys,
+    )
+
+
+@router.get("/services/{dataset}/{layer}/ImageServer/tile/{z}/{row}/{col}", response_class=Response)
+@router.get("/services/{dataset}/{layer}/MapServer/tile/{z}/{row}/{col}", response_class=Response)
+async def show_tile(
+    request: Request, dataset: str, layer: str, z: int, row: int, col: int
+) -> Response:
+    """A tile of 256 px in Web Mercator; the row comes first."""
+    return await reply_picture(request, dataset, layer, tile_grid(z, col, row), "png")
+
+
+for _path, _answer in (
+    ("ImageServer/exportImage", export),
+    ("MapServer/export", export),
+    ("ImageServer/identify", identify),
+):
+    for _method in ("GET", "POST"):
+        router.add_api_route(
+            f"/services/{{dataset}}/{{layer}}/{_path}",
+            _answer,
+            methods=[_method],
+            name=f"{_path} by {_method}",
+            response_class=Response,
+        )
+
+
+def reply_error(message: str, status: int) -> Response:
+    """An error as ArcGIS says it."""
+    return JSONResponse(
+        {"error": {"code": status, "message": message, "details": []}}, status_code=status
+    )

@@ -1,0 +1,188 @@
+"""Draws layers on any grid.
+
+artist = Artist(store, handles, max_blocks=64)
+picture = await artist.draw(shown, "classes", tile_grid)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from lcseg.classes import IGNORE
+from lcseg.raster.grid import Grid
+from lcseg.serving.dataset import Dataset
+from lcseg.serving.engine import EngineBackend
+from lcseg.serving.handles import Handles
+from lcseg.serving.layers import AGREES, DIFFERENCE_PALETTE, DIFFERS, confidence_palette
+from lcseg.serving.pictures import Picture, draw_note
+from lcseg.serving.reading import read_imagery, read_labels, read_map
+from lcseg.serving.store import BlockStore
+from lcseg.serving.view import View, gather, list_blocks, look
+
+T = TypeVar("T")
+
+ZOOM_IN = "zoom in"
+"""The note of a picture that would take too much to draw."""
+
+_COARSEST = 2.5
+"""Nothing is predicted for pictures whose pixels are so many times as large as the image's: most of
+what is predicted would not be shown."""
+
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A data set, and who predicts it."""
+
+    dataset: Dataset
+    backend: EngineBackend
+
+
+class TooMuchError(Exception):
+    """An answer would take more blocks or pixels than one may."""
+
+
+class Artist:
+    """Draws layers; what takes the processor is done in some threads."""
+
+    def __init__(self, store: BlockStore, handles: Handles, max_blocks: int) -> None:
+        self._store, self._handles, self._max_blocks = store, handles, max_blocks
+        self._pool = ThreadPoolExecutor(_THREADS, "draw")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do something in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """Wait for what is at work."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    async def draw(self, shown: Shown, layer: str, picture: Grid) -> Picture:
+        """Draw a layer on a grid in any CRS; what is beyond the data is transparent.
+
+        Raises:
+            BusyError: more blocks wait already than may.
+        """
+        try:
+            return await _LAYERS[layer](self, shown, picture)
+        except TooMuchError:
+            return draw_note(ZOOM_IN, picture.height, picture.width)
+
+    async def predict(
+        self, shown: Shown, picture: Grid, planes: Sequence[int], patience: int = 1
+    ) -> np.ndarray:
+        """What the model says under each pixel of a picture.
+
+        Args:
+            shown: the data set.
+            picture: the grid.
+            planes: 0 for the classes, 1 + k for the probability of class k as share of 254.
+            patience: how much more than for a tile may be predicted.
+
+        Returns:
+            uint8 [H, W, planes], 255 where nothing is mapped.
+
+        Raises:
+            BusyError: more blocks wait already than may.
+            TooMuchError: the picture is too coarse, or takes too many blocks.
+        """
+        view = await self.run(lambda: look(picture, shown.dataset.grid))
+        if view is None:
+            return np.full((picture.height, picture.width, len(planes)), IGNORE, np.uint8)
+        return await self._predict(shown, view, planes, patience)
+
+    async def classify(self, shown: Shown, picture: Grid, patience: int = 1) -> np.ndarray:
+        """Classes under each pixel of a picture, uint8 [H, W], 255 where nothing is mapped.
+
+        What takes too much to be predicted is read from the map, if there is one; see `predict`.
+        """
+        view = await self.run(lambda: look(picture, shown.dataset.grid))
+        if view is None:
+            return np.full((picture.height, picture.width), IGNORE, np.uint8)
+        try:
+            return (await self._predict(shown, view, [0], patience))[..., 0]
+        except TooMuchError:
+            if not shown.dataset.map_levels:
+                raise
+        return await self.read(read_map, shown.dataset, picture)
+
+    async def read(
+        self, read: Callable[[Handles, Dataset, Grid], T | None], dataset: Dataset, picture: Grid
+    ) -> T:
+        """Read something else; see `lcseg.serving.reading`.
+
+        Raises:
+            TooMuchError: it would take too many pixels.
+        """
+        found = await self.run(lambda: read(self._handles, dataset, picture))
+        if found is None:
+            raise TooMuchError
+        return found
+
+    async def _predict(
+        self, shown: Shown, view: View, planes: Sequence[int], patience: int
+    ) -> np.ndarray:
+        if view.pixels > _COARSEST * patience:
+            raise TooMuchError
+        side = shown.dataset.block_px
+        around, numbers = list_blocks(view, side)
+        if len(numbers) > self._max_blocks * patience:
+            raise TooMuchError
+        blocks = await self._store.fetch(shown.dataset, shown.backend, numbers)
+        return await self.run(lambda: gather(blocks, around, view, side, planes))
+
+    async def _draw_classes(self, shown: Shown, picture: Grid) -> Picture:
+        return Picture(await self.classify(shown, picture), shown.dataset.scheme.palette)
+
+    async def _draw_soft(self, shown: Shown, picture: Grid) -> Picture:
+        scheme = shown.dataset.scheme
+        shares_hwk = await self.predict(shown, picture, range(1, 1 + scheme.n_classes))
+        return await self.run(lambda: _mix(shares_hwk, scheme.palette))
+
+    async def _draw_confidence(self, shown: Shown, picture: Grid) -> Picture:
+        planes = range(1, 1 + shown.dataset.scheme.n_classes)
+        shares_hwk = await self.predict(shown, picture, planes)
+        return Picture(shares_hwk.max(axis=-1), confidence_palette())
+
+    async def _draw_labels(self, shown: Shown, picture: Grid) -> Picture:
+        label_hw = await self.read(read_labels, shown.dataset, picture)
+        return Picture(label_hw, shown.dataset.scheme.palette)
+
+    async def _draw_difference(self, shown: Shown, picture: Grid) -> Picture:
+        label_hw = await self.read(read_labels, shown.dataset, picture)
+        class_hw = await self.classify(shown, picture)
+        differs_hw = np.where(class_hw == label_hw, np.uint8(AGREES), np.uint8(DIFFERS))
+        differs_hw[(class_hw == IGNORE) | (label_hw == IGNORE)] = IGNORE
+        return Picture(differs_hw, DIFFERENCE_PALETTE)
+
+    async def _draw_imagery(self, shown: Shown, picture: Grid) -> Picture:
+        return Picture(await self.read(read_imagery, shown.dataset, picture))
+
+
+_LAYERS = {
+    "imagery": Artist._draw_imagery,
+    "classes": Artist._draw_classes,
+    "soft": Artist._draw_soft,
+    "confidence": Artist._draw_confidence,
+    "labels": Artist._draw_labels,
+    "difference": Artist._draw_difference,
+}
+
+
+def _mix(shares_hwk: np.ndarray, palette: np.ndarray) -> Picture:
+    """Class colours, mixed by probabilities that are shares of 254."""
+    is_there_hw = shares_hwk[..., 0] != IGNORE
+    mixed = shares_hwk.astype(np.float32) @ palette.astype(np.float32)
+    # Rounded to 254ths, probabilities need not sum to one.
+    mixed /= np.maximum(shares_hwk.sum(axis=-1, keepdims=True, dtype=np.int32), 1)
+    opaque_hw = is_there_hw.astype(np.uint8) * np.uint8(255)
+    rgba_hwc = np.dstack([np.rint(mixed).astype(np.uint8), opaque_hw])
+    rgba_hwc[~is_there_hw] = 0
+    return Picture(rgba_hwc)

@@ -1,0 +1,188 @@
+"""A scene that is shown: opened, checked, and known by its version.
+
+dataset = open_dataset("dover", entry)
+dataset.version                                # changes with the model, the image and the others
+dataset.is_current()                           # whether the files are still those that were opened
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from lcseg import __version__
+from lcseg.classes import ClassScheme
+from lcseg.errors import LcsegError
+from lcseg.model.info import FILE, BundleInfo
+from lcseg.pictures import STRETCH_PERCENT
+from lcseg.prediction.config import PredictConfig
+from lcseg.prediction.plan import make_plan
+from lcseg.prediction.products import CLASSES, PROBABILITIES
+from lcseg.prediction.task import Task
+from lcseg.raster.cog import read_tags
+from lcseg.raster.crs import LONLAT, transform_places
+from lcseg.raster.dataset import identify, open_raster, source_files
+from lcseg.raster.grid import Grid
+from lcseg.raster.label import open_label
+from lcseg.raster.levels import Level, list_levels
+from lcseg.raster.source import open_image
+from lcseg.serving.catalogue import Entry
+
+BLOCK_PX = 256
+"""Side of the blocks that are predicted for people who look, where blocks need not be blended."""
+
+_LOOK_PX = 1024
+_EDGE = 33
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An open scene and what goes with it."""
+
+    id: str
+    entry: Entry
+    info: BundleInfo
+    task: Task  # Predicts blocks.
+    grid: Grid  # Of the image, as the model reads it.
+    date: str  # When the image was taken; empty: not known.
+    files: tuple[tuple[str, int, int], ...]  # Path, size and time of change of all of them.
+    map_levels: tuple[Level, ...]  # Of the map; empty: there is none.
+    image_levels: tuple[Level, ...]
+    image_bands: tuple[str, ...]  # Numbers of those that are shown, three or one.
+    alpha: int  # Band of the image that is transparency; 0: none.
+    limits: tuple[float, float] | None  # Values shown black and white; None: as they are.
+
+    @property
+    def scheme(self) -> ClassScheme:
+        return self.info.class_scheme
+
+    @property
+    def title(self) -> str:
+        return self.entry.title or self.id
+
+    @property
+    def block_px(self) -> int:
+        return self.task.block_px
+
+    @cached_property
+    def version(self) -> str:
+        """One checksum for all that pictures of it depend on."""
+        text = f"{__version__} {self.task.digest} {self.files} {self.limits} {self.title}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def bounds_lonlat(self) -> tuple[float, float, float, float]:
+        """West, south, east, north."""
+        edge = np.linspace(0, 1, _EDGE)
+        cols, rows = np.meshgrid(edge * self.grid.width, edge * self.grid.height)
+        x, y = self.grid.affine @ (cols, rows)
+        lon, lat = transform_places(self.grid.crs or "", LONLAT, x, y, self.entry.image)
+        return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+
+    def is_current(self) -> bool:
+        """Whether all files are as they were when it was opened."""
+        return identify([path for path, _, _ in self.files]) == self.files
+
+
+def open_dataset(identifier: str, entry: Entry) -> Dataset:
+    """Open a scene and what goes with it.
+
+    Raises:
+        LcsegError: something is missing, or does not fit the rest.
+    """
+    if not entry.allow_vrt:
+        for path in filter(None, (entry.image, entry.label, entry.map)):
+            _refuse_vrt(path)
+    plan = make_plan(_predict_config(entry), [entry.image])
+    task = replace(plan.task, products=(CLASSES, PROBABILITIES))
+    if not task.blend_px:
+        stride_px = plan.info.stride_px
+        task = replace(task, block_px=-(-BLOCK_PX // stride_px) * stride_px)
+    if entry.label:
+        with open_label(entry.label, plan.grid, plan.scheme, entry.label_band):
+            pass
+    model = entry.model if plan.task.backend == "onnx" else f"{entry.model}/{FILE}"
+    paths = [model, *source_files(entry.image)]
+    paths += [file for path in (entry.label, entry.map) if path for file in source_files(path)]
+    image_levels = list_levels(entry.image)
+    shown, limits = _choose_look(entry, plan.info, plan.task.scene.images[0].alpha, image_levels)
+    return Dataset(
+        id=identifier,
+        entry=entry,
+        info=plan.info,
+        task=task,
+        grid=plan.grid,
+        date=entry.date or plan.date,
+        files=identify(paths),
+        map_levels=_open_map(entry.map, plan.grid, plan.info) if entry.map else (),
+        image_levels=image_levels,
+        image_bands=shown,
+        alpha=plan.task.scene.images[0].alpha,
+        limits=limits,
+    )
+
+
+def _predict_config(entry: Entry) -> PredictConfig:
+    """What `lcseg predict` would be told; nothing is written."""
+    return PredictConfig(
+        model=entry.model,
+        image=entry.image,
+        out="unwritten.tif",
+        bands=entry.bands,
+        scale=entry.scale,
+        offset=entry.offset,
+        resample=entry.resample,
+        date=entry.date,
+        quiet=True,
+    )
+
+
+def _refuse_vrt(path: str) -> None:
+    with open_raster(path) as dataset:
+        if dataset.driver == "VRT":
+            raise LcsegError(
+                path,
+                "is a VRT, which may show any file of this machine",
+                "if you trust it, write allow_vrt = true for it in the file of --config",
+            )
+
+
+def _open_map(path: str, grid: Grid, info: BundleInfo) -> tuple[Level, ...]:
+    """The levels of a map, which must be of this image by this model."""
+    levels = list_levels(path)
+    if levels[0].grid != grid:
+        raise LcsegError(path, "does not lie on the grid of the image", "map this very image")
+    if read_tags(path).get("lcseg_model") != info.model_sha256:
+        raise LcsegError(path, "was not made by this model", "map the image again")
+    return levels
+
+
+def _choose_look(
+    entry: Entry, info: BundleInfo, alpha: int, levels: tuple[Level, ...]
+) -> tuple[tuple[str, ...], tuple[float, float] | None]:
+    """The bands of the image that are shown, and the values that are black and white."""
+    with open_image(entry.image, alpha) as image:
+        order = entry.bands or tuple(image.bands)
+        names = [band.casefold() for band in info.bands]
+        colors = ["red", "green", "blue"]
+        has_colors = len(order) == len(names) and set(colors) <= set(names)
+        at = [names.index(color) for color in colors] if has_colors else [0, 1, 2]
+        shown = tuple(order[i] for i in at) if len(order) >= len(at) else (order[0],)
+        dtype = image.dtype
+    if dtype == "uint8":
+        return shown, None
+    coarsest = levels[-1]
+    window = coarsest.grid.window
+    if max(window.height, window.width) > _LOOK_PX:
+        row, col = ((size - _LOOK_PX) // 2 for size in (window.height, window.width))
+        window = replace(window, row=row, col=col, height=_LOOK_PX, width=_LOOK_PX)
+    with open_image(entry.image, alpha, shown, coarsest.overview) as image:
+        image_hwc, valid_hw = image.read(window)
+    values = image_hwc[valid_hw].astype(np.float64)
+    if not len(values):
+        return shown, (0.0, 1.0)
+    low, high = np.percentile(values, STRETCH_PERCENT)
+    return shown, (float(low), float(max(high, low + 1e-6)))

@@ -1,0 +1,319 @@
+"""What ArcGIS calls a service: how it describes itself, its places and its errors.
+
+describe_service(dataset, "classes")           # of …/rest/services/dover/classes/ImageServer
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from lcseg.errors import LcsegError
+from lcseg.raster.crs import authority_code, transform_places
+from lcseg.raster.grid import EQUATOR_RADIUS_M, Grid
+from lcseg.serving.dataset import Dataset
+from lcseg.serving.layers import DIFFERENCE_NAMES, DIFFERENCE_PALETTE, TITLES, list_layers
+from lcseg.serving.tiling import TILE_PX, measure_zooms
+
+VERSION = 11.1
+MAX_SIDE_PX = 4096
+WEB_MERCATOR = 3857
+
+_HALF = math.pi * EQUATOR_RADIUS_M
+_OLD_NAMES = {102100: WEB_MERCATOR, 102113: WEB_MERCATOR, 900913: WEB_MERCATOR}
+"""Numbers that Web Mercator had before EPSG gave it one."""
+
+_DPI = 96
+_INCH_M = 0.0254
+_EDGE = 21
+_MOST_JSON = 4096
+
+
+class EsriError(Exception):
+    """A request that cannot be answered, said as ArcGIS says it.
+
+    Args:
+        message: one line for people, without names of files.
+        status: of HTTP.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.message, self.status = message, status
+
+
+def parse_reference(text: str, dataset: Dataset) -> str:
+    """The CRS of a spatial reference: a number, or JSON with wkid or wkt; empty: Web Mercator.
+
+    Raises:
+        EsriError: it is neither.
+    """
+    if not text:
+        return f"EPSG:{WEB_MERCATOR}"
+    values = _parse_json(text) if text.lstrip().startswith("{") else {"wkid": text}
+    code = values.get("latestWkid") or values.get("wkid")
+    if code is None or not str(code).isascii() or not str(code).isdigit() or len(str(code)) > 6:
+        raise EsriError("a spatial reference is a number, or JSON with its wkid")
+    crs = f"EPSG:{_OLD_NAMES.get(int(code), int(code))}"
+    if authority_code(crs) is None:
+        raise EsriError(f"the spatial reference {int(code)} is not known")
+    # Its own may be spelt otherwise, and pixels then no longer fall on pixels.
+    return dataset.grid.crs or crs if crs == authority_code(dataset.grid.crs or "") else crs
+
+
+def parse_numbers(text: str, count: int, name: str) -> list[float]:
+    """So many finite numbers with commas between them.
+
+    Raises:
+        EsriError: they are not.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise EsriError(f"{name} is {count} numbers with commas between them")
+    return numbers
+
+
+def parse_bbox(text: str) -> tuple[float, float, float, float]:
+    """Left, bottom, right, top; some clients swap them.
+
+    Raises:
+        EsriError: it is no box.
+    """
+    if text.lstrip().startswith("{"):
+        values = _parse_json(text)
+        text = ",".join(str(values.get(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))
+    x0, y0, x1, y1 = parse_numbers(text, 4, "bbox")
+    left, bottom, right, top = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+    if left == right or bottom == top:
+        raise EsriError("bbox holds no area")
+    return left, bottom, right, top
+
+
+def parse_point(text: str, reference: str, dataset: Dataset) -> tuple[float, float, str]:
+    """The x and y of a point, and its CRS: two numbers, or JSON that may say its reference itself.
+
+    Raises:
+        EsriError: it is no point.
+    """
+    if text.lstrip().startswith("{"):
+        values = _parse_json(text)
+        own = values.get("spatialReference")
+        reference = json.dumps(own) if own else reference
+        text = f"{values.get('x', '')},{values.get('y', '')}"
+    x, y = parse_numbers(text, 2, "geometry")
+    return x, y, parse_reference(reference, dataset)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels.
+
+    Raises:
+        EsriError: it is no size, or a larger one than is drawn.
+    """
+    width, height = (int(side) for side in parse_numbers(text or "400,400", 2, "size"))
+    if not (1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX):
+        raise EsriError(f"size is from 1 to {MAX_SIDE_PX} pixels a side")
+    return width, height
+
+
+def make_grid(
+    bbox: tuple[float, float, float, float], size: tuple[int, int], box_crs: str, crs: str
+) -> Grid:
+    """The grid of a picture of a box, which may be given in another CRS.
+
+    Raises:
+        EsriError: the box does not lie in that CRS.
+    """
+    left, bottom, right, top = bbox
+    if box_crs != crs:
+        edge = np.linspace(0, 1, _EDGE)
+        xs, ys = np.meshgrid(left + edge * (right - left), bottom + edge * (top - bottom))
+        try:
+            x, y = transform_places(box_crs, crs, xs, ys, "bbox")
+        except LcsegError as error:
+            raise EsriError("bbox does not lie in the spatial reference of the picture") from error
+        left, bottom, right, top = (float(v) for v in (x.min(), y.min(), x.max(), y.max()))
+    width, height = size
+    pixel = (right - left) / width, (top - bottom) / height
+    if not all(side > 0 and math.isfinite(side) for side in pixel):
+        raise EsriError("bbox holds no area")
+    return Grid(height, width, (pixel[0], 0.0, left, 0.0, -pixel[1], top), crs)
+
+
+def say_reference(crs: str) -> dict[str, Any]:
+    """A CRS as a spatial reference."""
+    code = authority_code(crs)
+    if code == f"EPSG:{WEB_MERCATOR}":
+        return {"wkid": 102100, "latestWkid": WEB_MERCATOR}
+    if code and code.startswith("EPSG:"):
+        number = int(code.removeprefix("EPSG:"))
+        return {"wkid": number, "latestWkid": number}
+    return {"wkt": crs}
+
+
+def say_extent(grid: Grid) -> dict[str, Any]:
+    """The extent of a grid."""
+    left, bottom, right, top = grid.bounds()
+    reference = say_reference(grid.crs or "")
+    return {
+        "xmin": left,
+        "ymin": bottom,
+        "xmax": right,
+        "ymax": top,
+        "spatialReference": reference,
+    }
+
+
+def describe_service(dataset: Dataset, layer: str) -> dict[str, Any]:
+    """What an image service and a map service say of themselves alike."""
+    crs = f"EPSG:{WEB_MERCATOR}"
+    grid = dataset.grid
+    box = make_grid(grid.bounds(), (1, 1), grid.crs or crs, crs)
+    extent = say_extent(box)
+    return {
+        "currentVersion": VERSION,
+        "name": f"{dataset.id}/{layer}",
+        "description": f"{dataset.title}: {TITLES[layer]}",
+        "serviceDescription": f"{dataset.title}: {TITLES[layer]}",
+        "copyrightText": "",
+        "extent": extent,
+        "initialExtent": extent,
+        "fullExtent": extent,
+        "spatialReference": extent["spatialReference"],
+        "supportedImageFormatTypes": "PNG,PNG8,PNG24,PNG32,JPG,JPGPNG,TIFF",
+        "tileInfo": _describe_tiles(dataset),
+    }
+
+
+def describe_image(dataset: Dataset, layer: str) -> dict[str, Any]:
+    """An image service; see "Image Service" in the ArcGIS REST API."""
+    service = describe_service(dataset, layer)
+    extent = service["extent"]
+    ratio = (extent["xmax"] - extent["xmin"]) / dataset.grid.width
+    is_thematic = bool(list_entries(dataset, layer))
+    n_bands = 1 if is_thematic or layer == "confidence" else 3
+    kind = "Thematic" if is_thematic else "Generic"
+    values = {"minValues": [0] * n_bands, "maxValues": [255] * n_bands}
+    return (
+        service
+        | values
+        | {
+            "serviceDataType": f"esriImageServiceDataType{kind}",
+            "pixelSizeX": ratio,
+            "pixelSizeY": (extent["ymax"] - extent["ymin"]) / dataset.grid.height,
+            "bandCount": n_bands,
+            "pixelType": "U8",
+            "noDataValue": 255,
+            "capabilities": "Image,Metadata,Pixels",
+            "defaultResamplingMethod": "Nearest",
+            "hasRasterAttributeTable": is_thematic,
+            "hasColormap": is_thematic,
+            "hasHistograms": False,
+            "hasMultidimensions": False,
+            "allowRasterFunction": False,
+            "rasterFunctionInfos": [],
+            "singleFusedMapCache": False,
+            "maxImageWidth": MAX_SIDE_PX,
+            "maxImageHeight": MAX_SIDE_PX,
+            "exportTilesAllowed": False,
+            "mensurationCapabilities": "",
+        }
+    )
+
+
+def describe_map(dataset: Dataset, layer: str) -> dict[str, Any]:
+    """A map service of one layer; see "Map Service" in the ArcGIS REST API."""
+    service = describe_service(dataset, layer)
+    return service | {
+        "mapName": service["description"],
+        "layers": [
+            {
+                "id": 0,
+                "name": TITLES[layer],
+                "parentLayerId": -1,
+                "defaultVisibility": True,
+                "subLayerIds": None,
+                "minScale": 0,
+                "maxScale": 0,
+                "type": "Raster Layer",
+            }
+        ],
+        "tables": [],
+        "singleFusedMapCache": True,
+        "units": "esriMeters",
+        "capabilities": "Map,Query",
+        "maxImageWidth": MAX_SIDE_PX,
+        "maxImageHeight": MAX_SIDE_PX,
+        "exportTilesAllowed": False,
+    }
+
+
+def describe_layer(dataset: Dataset, layer: str) -> dict[str, Any]:
+    """The one layer of a map service."""
+    service = describe_service(dataset, layer)
+    return {
+        "currentVersion": VERSION,
+        "id": 0,
+        "name": TITLES[layer],
+        "type": "Raster Layer",
+        "description": service["description"],
+        "extent": service["extent"],
+        "minScale": 0,
+        "maxScale": 0,
+        "defaultVisibility": True,
+        "capabilities": "Map,Query",
+    }
+
+
+def list_entries(dataset: Dataset, layer: str) -> list[tuple[int, str, tuple[int, int, int]]]:
+    """Value, name and colour of what a layer tells apart; empty where it shows no classes."""
+    if layer in ("classes", "labels"):
+        names, palette = dataset.scheme.names, dataset.scheme.palette
+    elif layer == "difference":
+        names, palette = DIFFERENCE_NAMES, DIFFERENCE_PALETTE
+    else:
+        return []
+    colors = palette.tolist()
+    return [
+        (i, name, tuple(color)) for i, (name, color) in enumerate(zip(names, colors, strict=True))
+    ]
+
+
+def list_services(dataset: Dataset) -> list[dict[str, str]]:
+    """The services of a data set, as its folder lists them."""
+    kinds = ("ImageServer", "MapServer")
+    layers = list_layers(dataset)
+    return [{"name": f"{dataset.id}/{name}", "type": kind} for name in layers for kind in kinds]
+
+
+def _describe_tiles(dataset: Dataset) -> dict[str, Any]:
+    resolutions = [2 * _HALF / TILE_PX / 2**z for z in range(measure_zooms(dataset).most + 1)]
+    return {
+        "rows": TILE_PX,
+        "cols": TILE_PX,
+        "dpi": _DPI,
+        "format": "PNG",
+        "compressionQuality": 0,
+        "origin": {"x": -_HALF, "y": _HALF},
+        "spatialReference": say_reference(f"EPSG:{WEB_MERCATOR}"),
+        "lods": [
+            {"level": z, "resolution": pixel, "scale": pixel * _DPI / _INCH_M}
+            for z, pixel in enumerate(resolutions)
+        ],
+    }
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text) if len(text) <= _MOST_JSON else None
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise EsriError("this JSON cannot be read")
+    return values

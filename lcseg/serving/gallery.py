@@ -1,0 +1,107 @@
+"""All that is shown: each data set opened once, and again when its files have changed.
+
+with open_gallery(config) as gallery:
+    shown = await gallery.find("dover")
+    picture = await gallery.artist.draw(shown, "classes", grid)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lcseg.errors import LcsegError
+from lcseg.serving.artist import Artist, Shown
+from lcseg.serving.catalogue import Entry, read_entries
+from lcseg.serving.config import ServeConfig
+from lcseg.serving.dataset import open_dataset
+from lcseg.serving.engine import Engine
+from lcseg.serving.handles import Handles
+from lcseg.serving.metrics import Metrics
+from lcseg.serving.store import BlockStore
+
+_LOG = logging.getLogger("lcseg")
+
+
+class UnknownError(Exception):
+    """There is no such data set, layer or tile."""
+
+
+class ClosedError(Exception):
+    """A data set cannot be read just now; why is in the log, as clients must not learn of files."""
+
+
+class Gallery:
+    """The data sets, and those who draw them."""
+
+    def __init__(self, config: ServeConfig, entries: dict[str, Entry]) -> None:
+        self.config, self.entries = config, entries
+        self.metrics = Metrics()
+        handles = Handles()
+        self._engine = Engine(
+            config.batch_blocks, config.batch_wait_ms / 1e3, self.metrics.batches.observe
+        )
+        self._store = BlockStore(config, handles, self.metrics)
+        self.artist = Artist(self._store, handles, config.max_blocks)
+        self._shown: dict[str, Shown] = {}
+        self._doors = {identifier: asyncio.Lock() for identifier in entries}
+
+    def open_all(self) -> None:
+        """Open all data sets, and load their models.
+
+        Raises:
+            LcsegError: one of them cannot be shown.
+        """
+        for identifier in self.entries:
+            self._shown[identifier] = self._open(identifier)
+
+    async def find(self, identifier: str) -> Shown:
+        """The data set of an id, as its files now are.
+
+        Raises:
+            UnknownError: there is none.
+            ClosedError: it cannot be read, for example as a file is just being replaced.
+        """
+        if identifier not in self.entries:
+            raise UnknownError
+        if self._is_current(identifier):
+            return self._shown[identifier]
+        async with self._doors[identifier]:
+            if not self._is_current(identifier):
+                try:
+                    shown = await asyncio.to_thread(self._open, identifier)
+                except LcsegError as error:
+                    _LOG.warning("warning: %s cannot be shown: %s", identifier, error)
+                    raise ClosedError from error
+                self._shown[identifier] = shown
+        return self._shown[identifier]
+
+    def close(self) -> None:
+        """End all threads."""
+        self.artist.close()
+        self._store.close()
+        self._engine.close()
+
+    def _is_current(self, identifier: str) -> bool:
+        return identifier in self._shown and self._shown[identifier].dataset.is_current()
+
+    def _open(self, identifier: str) -> Shown:
+        dataset = open_dataset(identifier, self.entries[identifier])
+        return Shown(dataset, self._engine.load(dataset.task))
+
+
+@contextmanager
+def open_gallery(config: ServeConfig) -> Iterator[Gallery]:
+    """Open everything that a configuration names.
+
+    Raises:
+        LcsegError: something of it cannot be shown.
+    """
+    gallery = Gallery(config, read_entries(config))
+    try:
+        gallery.open_all()
+        yield gallery
+    finally:
+        gallery.close()

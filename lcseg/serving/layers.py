@@ -1,0 +1,43 @@
+"""What can be shown of a data set.
+
+list_layers(dataset)                           # ["imagery", "classes", …]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lcseg.prediction.products import PROBABILITY_ONE
+from lcseg.serving.dataset import Dataset
+
+TITLES = {
+    "imagery": "Imagery",
+    "classes": "Land cover",
+    "soft": "Land cover, mixed by probability",
+    "confidence": "Confidence",
+    "labels": "Reference",
+    "difference": "Difference from the reference",
+}
+"""The layers, and what people call them."""
+
+REFERENCE_LAYERS = ("labels", "difference")
+"""They take a label raster."""
+
+AGREES, DIFFERS = 0, 1
+"""Values of the difference."""
+
+DIFFERENCE_NAMES = ("as the reference", "other than the reference")
+DIFFERENCE_PALETTE = np.array([[200, 200, 200], [214, 40, 40]], np.uint8)
+
+
+def list_layers(dataset: Dataset) -> list[str]:
+    """The layers that a data set has."""
+    return [name for name in TITLES if dataset.entry.label or name not in REFERENCE_LAYERS]
+
+
+def confidence_palette() -> np.ndarray:
+    """Colours of confidence by share of 254, uint8 [255, 3]: from violet, none, to yellow."""
+    from matplotlib import colormaps
+
+    shares = np.arange(PROBABILITY_ONE + 1) / PROBABILITY_ONE
+    return np.rint(colormaps["viridis"](shares)[:, :3] * 255).astype(np.uint8)

@@ -1,0 +1,133 @@
+"""The page at the root, and what it asks for beside tiles.
+
+datasets.json
+identify/dover?lon=-75.5&lat=39.1
+shares/dover?bbox=-75.6,39.0,-75.4,39.2
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, HTTPException, Query, Request
+
+from lcseg.classes import ClassScheme
+from lcseg.raster.crs import LONLAT
+from lcseg.raster.grid import Grid
+from lcseg.serving.artist import ZOOM_IN, TooMuchError
+from lcseg.serving.dataset import Dataset
+from lcseg.serving.layers import TITLES, list_layers
+from lcseg.serving.places import inspect_place
+from lcseg.serving.replies import gallery_of, until_gone
+from lcseg.serving.tiling import measure_zooms
+
+router = APIRouter(tags=["page"])
+
+STATIC = Path(__file__).with_name("page")
+"""The folder of what the page consists of."""
+
+_VIEW_PX = 768
+_EXACT = 6
+_PATIENCE = 4
+"""A whole screen may take so much more than a tile."""
+
+
+@router.get("/datasets.json")
+async def list_datasets(request: Request) -> dict[str, Any]:
+    """What there is to be seen."""
+    gallery = gallery_of(request)
+    found = [(await gallery.find(identifier)).dataset for identifier in gallery.entries]
+    return {"datasets": [_describe(dataset) for dataset in found]}
+
+
+def _describe(dataset: Dataset) -> dict[str, Any]:
+    zooms, identifier = measure_zooms(dataset), dataset.id
+    needs = {"imagery": 0, "labels": 0}
+    return {
+        "id": identifier,
+        "title": dataset.title,
+        "date": dataset.date[:10] or None,
+        "beside": dataset.entry.beside or None,
+        "bounds": dataset.bounds_lonlat,
+        "minzoom": zooms.least,
+        "nativezoom": zooms.native,
+        "maxzoom": zooms.most,
+        "classes": [_name(dataset.scheme, k) for k in range(dataset.scheme.n_classes)],
+        "layers": [
+            {"name": name, "title": TITLES[name], "minzoom": needs.get(name, zooms.least)}
+            for name in list_layers(dataset)
+        ],
+        "links": {
+            "xyz": f"tiles/{identifier}/{{layer}}/{{z}}/{{x}}/{{y}}.png",
+            "wmts": "wmts/1.0.0/WMTSCapabilities.xml",
+            "imageserver": f"arcgis/rest/services/{identifier}/{{layer}}/ImageServer",
+        },
+    }
+
+
+@router.get("/identify/{dataset}")
+async def identify(
+    request: Request,
+    dataset: str,
+    lon: Annotated[float, Query(ge=-180, le=180, allow_inf_nan=False)],
+    lat: Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False)],
+) -> dict[str, Any]:
+    """What the model and the reference say of a place."""
+    gallery = gallery_of(request)
+    shown = await gallery.find(dataset)
+    place = await until_gone(request, inspect_place(gallery.artist, shown, lon, lat, LONLAT))
+    scheme, found = shown.dataset.scheme, place.class_index
+    return {
+        "lon": lon,
+        "lat": lat,
+        "inside": found is not None,
+        "class": None if found is None else _name(scheme, found),
+        "confidence": None if found is None else round(place.probabilities[found], _EXACT),
+        "probabilities": [
+            {**_name(scheme, k), "probability": round(share, _EXACT)}
+            for k, share in enumerate(place.probabilities)
+        ],
+        "label": None if place.label_index is None else _name(scheme, place.label_index),
+    }
+
+
+@router.get("/shares/{dataset}")
+async def measure_shares(request: Request, dataset: str, bbox: str) -> dict[str, Any]:
+    """The share of each class in a box of longitude and latitude, of what is mapped in it."""
+    gallery = gallery_of(request)
+    shown = await gallery.find(dataset)
+    grid = _make_grid(bbox)
+    try:
+        class_hw = await until_gone(request, gallery.artist.classify(shown, grid, _PATIENCE))
+    except TooMuchError:
+        return {"shares": [], "note": ZOOM_IN.replace(" ", "-")}
+    n_classes = shown.dataset.scheme.n_classes
+    counts = np.bincount(class_hw.ravel(), minlength=n_classes)[:n_classes]
+    total = max(int(counts.sum()), 1)
+    shares = [{"value": k, "share": int(n) / total} for k, n in enumerate(counts)]
+    return {"shares": shares, "note": None}
+
+
+def _make_grid(bbox: str) -> Grid:
+    """A picture of a box, its longer side of some hundred pixels."""
+    try:
+        west, south, east, north = (float(part) for part in bbox.split(","))
+    except ValueError:
+        raise HTTPException(400, "bbox is west,south,east,north in degrees") from None
+    is_box = all(map(math.isfinite, (west, south, east, north)))
+    if not (is_box and -360 <= west < east <= 360 and -90 <= south < north <= 90):
+        raise HTTPException(400, "bbox is west,south,east,north in degrees")
+    narrow = math.cos(math.radians((south + north) / 2)) or 1.0
+    across, down = (east - west) * abs(narrow), north - south
+    longest = max(across, down)
+    width, height = (max(round(_VIEW_PX * side / longest), 1) for side in (across, down))
+    pixel = (east - west) / width, (north - south) / height
+    return Grid(height, width, (pixel[0], 0.0, west, 0.0, -pixel[1], north), LONLAT)
+
+
+def _name(scheme: ClassScheme, index: int) -> dict[str, Any]:
+    land = scheme.classes[index]
+    return {"value": index, "name": land.name, "color": land.color}

@@ -1,0 +1,83 @@
+"""What is read, not predicted: imagery, the reference, and a map that was made before.
+
+rgba_hwc = read_imagery(handles, dataset, tile_grid)   # None: it would take too many pixels
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lcseg.classes import IGNORE
+from lcseg.raster.dataset import bounded_cache
+from lcseg.raster.grid import Grid, Window
+from lcseg.raster.levels import choose_level
+from lcseg.serving.dataset import Dataset
+from lcseg.serving.handles import Handles
+from lcseg.serving.view import look
+
+_MOST_PX = 1 << 24
+"""Pixels that are read for one picture."""
+
+
+def read_imagery(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarray | None:
+    """The image as colours, uint8 [H, W, 4]; transparent where there is none."""
+    nothing = np.zeros((picture.height, picture.width, 4), np.uint8)
+    view = look(picture, dataset.image_levels[0].grid)
+    if view is None:
+        return nothing
+    level = choose_level(dataset.image_levels, view.pixels)
+    under = view if level.overview is None else look(picture, level.grid)
+    if under is None:
+        return nothing
+    if not _is_few(under.window):
+        return None
+    with bounded_cache():
+        image_hwc, valid_hw = handles.image(dataset, level.overview).read(under.window)
+    nothing[..., :3] = _light(under.take(image_hwc, under.window, 0), dataset.limits)
+    is_there_hw = under.take(valid_hw, under.window, False)
+    nothing[..., 3] = is_there_hw * np.uint8(255)
+    nothing[~is_there_hw] = 0
+    return nothing
+
+
+def read_map(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarray | None:
+    """Classes of the map, in the size that the picture needs, uint8 [H, W]."""
+    nothing = np.full((picture.height, picture.width), IGNORE, np.uint8)
+    view = look(picture, dataset.grid)
+    if view is None:
+        return nothing
+    level = choose_level(dataset.map_levels, view.pixels)
+    under = look(picture, level.grid)
+    if under is None:
+        return nothing
+    if not _is_few(under.window):
+        return None
+    with bounded_cache():
+        image_hwc, valid_hw = handles.map(dataset, level.overview).read(under.window)
+    label_hw = np.where(valid_hw, image_hwc[..., 0], np.uint8(IGNORE))
+    return under.take(label_hw, under.window, IGNORE)
+
+
+def read_labels(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarray | None:
+    """The reference, uint8 [H, W], 255 where there is none."""
+    view = look(picture, dataset.grid)
+    if view is None:
+        return np.full((picture.height, picture.width), IGNORE, np.uint8)
+    if not _is_few(view.window):
+        return None
+    with bounded_cache():
+        label_hw = handles.label(dataset).read(view.window)
+    return view.take(label_hw, view.window, IGNORE)
+
+
+def _light(image_hwc: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:
+    """Values as bytes from black to white, uint8 [H, W, 3 or 1]."""
+    if limits is None:
+        return image_hwc
+    low, high = limits
+    scaled = (image_hwc.astype(np.float32) - low) * (255 / (high - low))
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _is_few(window: Window) -> bool:
+    return window.height * window.width <= _MOST_PX

@@ -1,0 +1,65 @@
+"""The server: a gallery, shown at an address until a signal ends it.
+
+serve(ServeConfig(model="run/bundle", image="scene.tif"))
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from lcseg.errors import LcsegError
+from lcseg.serving.app import make_app
+from lcseg.serving.config import ServeConfig
+from lcseg.serving.gallery import open_gallery
+
+_LOG = logging.getLogger("lcseg")
+_GRACE_S = 3
+_BACKLOG = 512
+
+
+def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) -> None:
+    """Show what a configuration names, until SIGINT or SIGTERM.
+
+    Args:
+        config: what, and where.
+        ready: is told the address of the page once it answers.
+
+    Raises:
+        LcsegError: something of it cannot be shown, or the address cannot be listened at.
+    """
+    # First the port: loading a model takes longer than a slip should take to be told.
+    with _listen(config) as listener, open_gallery(config) as gallery:
+        host, port = listener.getsockname()[:2]
+        shown_host = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
+        ready(f"http://{shown_host}:{port}{config.root_path}/")
+        settings = uvicorn.Config(
+            make_app(gallery),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            h11_max_incomplete_event_size=1 << 15,
+        )
+        uvicorn.Server(settings).run(sockets=[listener])
+
+
+def _listen(config: ServeConfig) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    # Where the protocol is not named, asyncio leaves Nagle's algorithm on: 40 ms for each answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((config.host, config.port))
+        listener.listen(_BACKLOG)
+        return listener
+    except OSError as error:
+        listener.close()
+        raise LcsegError(
+            f"--port={config.port}",
+            f"cannot be listened at on {config.host}: {error.strerror or error}",
+            "name another --port; 0 takes any that is free",
+        ) from error

@@ -1,0 +1,70 @@
+"""Web map tiles: where they lie, and from which zoom on they show something.
+
+grid = tile_grid(14, 4670, 6210)               # UnknownError: there is no such tile
+zooms = measure_zooms(dataset, max_blocks=64)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import morecantile
+
+from lcseg.raster.grid import EQUATOR_RADIUS_M, Grid, pixel_size_m
+from lcseg.serving.dataset import Dataset
+from lcseg.serving.gallery import UnknownError
+
+TMS_ID = "WebMercatorQuad"
+TMS = morecantile.tms.get(TMS_ID)
+TILE_PX = 256
+MAX_ZOOM = 24
+
+_CRS = "EPSG:3857"
+_CLOSER = 3
+"""Zooms beyond that of the pixels, for those who want to see each of them."""
+
+_COARSEST = 1
+
+
+@dataclass(frozen=True)
+class Zooms:
+    """Zooms of web map tiles."""
+
+    least: int  # From which on the model's answer is shown.
+    native: int  # At which a tile's pixels are no larger than the image's.
+    most: int  # That is worth asking for.
+
+
+def tile_grid(z: int, x: int, y: int) -> Grid:
+    """The grid of a tile, in Web Mercator.
+
+    Raises:
+        UnknownError: there is no such tile.
+    """
+    if not 0 <= z <= MAX_ZOOM or not (0 <= x < 2**z and 0 <= y < 2**z):
+        raise UnknownError
+    half = math.pi * EQUATOR_RADIUS_M
+    pixel = 2 * half / TILE_PX / 2**z
+    left, top = x * TILE_PX * pixel - half, half - y * TILE_PX * pixel
+    return Grid(TILE_PX, TILE_PX, (pixel, 0.0, left, 0.0, -pixel, top), _CRS)
+
+
+def measure_zooms(dataset: Dataset) -> Zooms:
+    """The zooms that show a data set; with a map of it, all do."""
+    _, south, _, north = dataset.bounds_lonlat
+    ground_m = pixel_size_m(dataset.grid) or 1.0
+    latitude = math.radians(max(min((south + north) / 2, 85), -85))
+    widest = 2 * math.pi * EQUATOR_RADIUS_M / TILE_PX * math.cos(latitude)
+    native = math.ceil(math.log2(widest / ground_m) - 1e-3)
+    native = max(min(native, MAX_ZOOM - _CLOSER), 0)
+    least = 0 if dataset.map_levels else max(native - _COARSEST, 0)
+    return Zooms(least, native, native + _CLOSER)
+
+
+def list_limits(dataset: Dataset, z: int) -> tuple[int, int, int, int]:
+    """The tiles of a zoom that show a data set: first and last row, first and last column."""
+    west, south, east, north = dataset.bounds_lonlat
+    inside = [max(min(latitude, 85.0), -85.0) for latitude in (south, north)]
+    upper, lower = TMS.tile(west, inside[1], z), TMS.tile(east, inside[0], z)
+    return upper.y, lower.y, upper.x, lower.x

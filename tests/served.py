@@ -1,0 +1,146 @@
+"""A server on loopback, with a data set whose map and probabilities `lcseg predict` has made."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import uvicorn
+from bundles import make_bundle
+from rasterio.enums import Resampling
+
+from lcseg.model.config import UNetConfig
+from lcseg.prediction.config import PredictConfig
+from lcseg.prediction.mapping import predict_map
+from lcseg.serving.app import make_app
+from lcseg.serving.config import ServeConfig
+from lcseg.serving.gallery import open_gallery
+from lcseg.synthetic import Landscape, make_landscape
+
+CRS = "EPSG:26918"
+LEFT, TOP = 440_000.0, 4_300_000.0
+SIZE_PX = 700
+"""The scene is square, of pixels of 1 m: two whole blocks and a part of one along each side."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The files of a data set."""
+
+    folder: Path
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "bundle"
+
+    @property
+    def image(self) -> Path:
+        return self.folder / "scene.tif"
+
+    @property
+    def label(self) -> Path:
+        return self.folder / "label.tif"
+
+    @property
+    def map(self) -> Path:
+        return self.folder / "map.tif"
+
+    @property
+    def probabilities(self) -> Path:
+        return self.folder / "probabilities.tif"
+
+    def write_config(self, **more: str) -> Path:
+        """A TOML file of two data sets: "made" has everything, "bare" has no reference and map."""
+        path = self.folder / "maps.toml"
+        path.write_text(
+            '[made]\ntitle = "A made-up place"\nmodel = "bundle"\nimage = "scene.tif"\n'
+            'label = "label.tif"\nmap = "map.tif"\ndate = "2024-06-01"\nbeside = "bare"\n'
+            '[bare]\nmodel = "bundle"\nimage = "scene.tif"\ndate = "2020-06-01"\n'
+            + "".join(f"{key} = {value}\n" for key, value in more.items())
+        )
+        return path
+
+
+def make_place(folder: Path) -> Place:
+    """Make a scene with a wedge without data, its reference, a model and its map."""
+    place = Place(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    make_bundle(place.bundle, UNetConfig(depth=3, width=4))
+    made = make_landscape(Landscape(SIZE_PX, seed=1, nodata_share=0.1, unlabelled_share=0.1))
+    write(place.image, made.image_hwc, nodata=0)
+    with rasterio.open(place.image, "r+") as dataset:
+        dataset.descriptions = ("red", "green", "blue", "band_4")
+        dataset.build_overviews([2], Resampling.average)
+    write(place.label, made.codes_hw[..., None])
+    predict_map(
+        PredictConfig(
+            str(place.bundle),
+            str(place.image),
+            str(place.map),
+            probabilities=str(place.probabilities),
+            quiet=True,
+        )
+    )
+    return place
+
+
+def write(path: Path, values_hwc: np.ndarray, nodata: float | None = None) -> None:
+    """Write a raster at the place of the scene."""
+    height, width, bands = values_hwc.shape
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=bands,
+        dtype=values_hwc.dtype,
+        crs=CRS,
+        transform=rasterio.transform.from_origin(LEFT, TOP, 1, 1),
+        nodata=nodata,
+        tiled=True,
+        blockxsize=128,
+        blockysize=128,
+        photometric="MINISBLACK",
+    ) as dataset:
+        dataset.write(np.moveaxis(values_hwc, -1, 0))
+
+
+class _Announcing(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+@contextmanager
+def running(config: ServeConfig) -> Iterator[str]:
+    """Serve in a thread; yields the address, without a slash at its end."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener,
+        open_gallery(config) as gallery,
+    ):
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(256)
+        server = _Announcing(
+            uvicorn.Config(make_app(gallery), log_level="warning", timeout_graceful_shutdown=3)
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        server.listening.wait()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

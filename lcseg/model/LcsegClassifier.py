@@ -352,7 +352,7 @@ class _Server:
         self._n_classes = n_classes
 
     def predict(self, image_hwc: np.ndarray) -> np.ndarray:
-        """As `_Onnx.predict`."""
+        """As `_Onnx.predict`, but 0 in the halo."""
         body = io.BytesIO()
         np.save(body, np.ascontiguousarray(image_hwc), allow_pickle=False)
         headers = {
@@ -366,14 +366,16 @@ class _Server:
             logits_hwk: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
         except (OSError, ValueError) as error:
             raise RuntimeError(f"lcseg: {self._url} does not predict: {error}") from error
-        expected = (*image_hwc.shape[:2], self._n_classes)
+        halo_px = self._about["halo_px"]
+        height, width = (side - 2 * halo_px for side in image_hwc.shape[:2])
+        expected = height, width, self._n_classes
         if logits_hwk.shape != expected or logits_hwk.dtype != np.float32:
             found = f"{logits_hwk.dtype} {list(logits_hwk.shape)}"
             raise RuntimeError(
                 f"lcseg: {self._url} answers {found}, expected float32 {list(expected)}; "
                 "it may serve another model"
             )
-        return logits_hwk
+        return np.pad(logits_hwk, [(halo_px, halo_px), (halo_px, halo_px), (0, 0)])
 
 
 def _measure_cell(grid: dict[str, Any], metres_per_unit: float) -> float:

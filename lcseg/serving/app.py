@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lcseg import __version__
-from lcseg.serving import arcgis, ogc, page, tiles, wmts
+from lcseg.serving import arcgis, network, ogc, page, tiles, wmts
 from lcseg.serving.artist import TooMuchError
 from lcseg.serving.esri import EsriError
 from lcseg.serving.gallery import ClosedError, Gallery, UnknownError
@@ -26,6 +26,9 @@ from lcseg.serving.store import BusyError
 
 _COME_AGAIN_S = 2
 _MOST_BODY = 1 << 16
+_MOST_PIXELS = 1 << 26
+"""Bytes that a body of pixels may have."""
+
 _MOST_TARGET = 1 << 13
 
 _HEADERS = {
@@ -55,8 +58,8 @@ def make_app(gallery: Gallery) -> FastAPI:
         redoc_url=None,
     )
     app.state.gallery = gallery
-    for router in (page.router, tiles.router, wmts.router, ogc.router, arcgis.router):
-        app.include_router(router)
+    for room in (page, tiles, wmts, ogc, arcgis, network):
+        app.include_router(room.router)
     app.add_api_route("/healthz", _say_alive, tags=["operations"])
     app.add_api_route("/readyz", _say_ready, tags=["operations"])
     app.add_api_route("/metrics", _show_metrics, tags=["operations"], response_class=Response)
@@ -102,8 +105,9 @@ async def _guard(request: Request, answer: Handler) -> Response:
     gallery: Gallery = request.app.state.gallery
     started_s = time.monotonic()
     length = request.headers.get("content-length", "0")
+    most = _MOST_PIXELS if request.url.path.endswith(network.PATH) else _MOST_BODY
     is_chunked = "transfer-encoding" in request.headers
-    if is_chunked or not length.isdigit() or int(length) > _MOST_BODY:
+    if is_chunked or not length.isdigit() or int(length) > most:
         response: Response = _reply_error("the body is too large", 413)
     elif len(request.url.query) > _MOST_TARGET:
         response = _reply_error("the address is too long", 414)

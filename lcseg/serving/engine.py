@@ -86,7 +86,7 @@ class Engine:
         is_open = True
         while is_open:
             item = self._inbox.get()
-            questions = []
+            questions: list[_Question] = []
             if isinstance(item, _Question):
                 questions, item = self._gather(item)
             for kind in dict.fromkeys(question.kind for question in questions):

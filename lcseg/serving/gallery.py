@@ -78,6 +78,10 @@ class Gallery:
                 self._shown[identifier] = shown
         return self._shown[identifier]
 
+    def all_shown(self) -> list[Shown]:
+        """The data sets as they were last opened."""
+        return list(self._shown.values())
+
     def close(self) -> None:
         """End all threads."""
         self.artist.close()

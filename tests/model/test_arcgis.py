@@ -8,17 +8,19 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
 import arcgis_host
 import numpy as np
-import onnxruntime
 import pytest
 from arcgis_host import Raster, draw, load, start
+from bundles import make_bundle
 from conftest import write_raster
 from maps import infer_whole, is_sure, make_values, read
+from served import running
 
 import lcseg.model
 from lcseg.errors import LcsegError
@@ -27,6 +29,7 @@ from lcseg.model.config import ExportConfig, UNetConfig
 from lcseg.model.export import export
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
+from lcseg.serving.config import ServeConfig
 
 FUNCTION = "LcsegClassifier.py"
 HEIGHT, WIDTH = 173, 131
@@ -464,36 +467,37 @@ def test_other_pixels_and_outputs_are_refused(folder, raster):
         start(function, raster, output_type="soft")
 
 
+def test_server_predicts_the_same_map(
+    folder, bundle, raster, expected_hw, sure_hw, tmp_path, monkeypatch
+):
+    image = write_raster(tmp_path / "image.tif", raster.pixels_chw.transpose(1, 2, 0), nodata=0)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with running(ServeConfig(model=str(bundle), image=image, port=0)) as address:
+        pixels, _ = draw(load(folder / FUNCTION), raster, server_url=f"{address}/")
+    np.testing.assert_array_equal(pixels[0][sure_hw], expected_hw[sure_hw])
+
+
 @pytest.fixture
-def serve(folder):
-    """A function that starts a server which answers blocks as it is told, and gives its address."""
+def answering() -> Iterator[Callable[[np.ndarray], str]]:
+    """A function that starts a server which answers an array, and gives its address."""
     servers = []
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
 
-    def predict(image_hwc: np.ndarray) -> np.ndarray:
-        return session.run(None, {"image": image_hwc[None]})[0][0]
-
-    def begin(answer=predict) -> str:
+    def begin(answer: np.ndarray) -> str:
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                asked = np.load(io.BytesIO(body), allow_pickle=False)
-                server.asked.append((self.path, asked.dtype, asked.shape))
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
                 made = io.BytesIO()
-                np.save(made, answer(asked), allow_pickle=False)
+                np.save(made, answer, allow_pickle=False)
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(made.getvalue())
 
-            def log_message(self, *_):
+            def log_message(self, *_: object) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.asked = []
-        begin.asked = server.asked
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
 
     yield begin
     for server in servers:
@@ -501,23 +505,20 @@ def serve(folder):
         server.server_close()
 
 
-def test_server_predicts_the_same_map(folder, raster, expected_hw, serve, monkeypatch):
-    address = serve()
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    pixels, _ = draw(load(folder / FUNCTION), raster, server_url=f"{address}/")
-    np.testing.assert_array_equal(pixels[0], expected_hw)
-    for path, dtype, (height, width, bands) in serve.asked:
-        assert (path, dtype, bands) == ("/arcgis/block", np.uint8, 4)
-        assert height % 4 == width % 4 == 0
-
-
-def test_server_that_does_not_predict_is_named(folder, raster, serve):
+def test_server_that_does_not_predict_is_named(folder, raster, answering, bundle, tmp_path):
     function = load(folder / FUNCTION)
-    wrong = serve(lambda image_hwc: np.zeros((*image_hwc.shape[:2], 7), np.float32))
+    wrong = answering(np.zeros((4, 4, 7), np.float32))
     with pytest.raises(RuntimeError, match=r"answers float32 .* it may serve another model"):
         draw(function, raster, server_url=wrong)
     with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:9/arcgis/block does not predict: "):
         draw(function, raster, server_url="http://127.0.0.1:9")
+    other = make_bundle(tmp_path / "other", UNetConfig(2, 4))
+    image = write_raster(tmp_path / "image.tif", raster.pixels_chw.transpose(1, 2, 0), nodata=0)
+    with (
+        running(ServeConfig(model=str(other), image=image, port=0)) as address,
+        pytest.raises(RuntimeError, match="does not predict: HTTP Error 404"),
+    ):
+        draw(function, raster, server_url=address)
 
 
 def test_model_with_group_norm_is_refused_and_leaves_nothing(save_bundle_of, tmp_path):

@@ -119,9 +119,12 @@ class Alignment:
         knot_rows, knot_cols = (
             np.linspace(axis[0], axis[-1], n + 1) for axis, n in ((rows, n_rows), (cols, n_cols))
         )
-        own_cols, own_rows = self.project(*np.meshgrid(knot_cols, knot_rows))
-        along_rows, along_cols = _interpolation(rows, knot_rows), _interpolation(cols, knot_cols)
-        return along_rows @ own_cols @ along_cols.T, along_rows @ own_rows @ along_cols.T
+        places = self.project(*np.meshgrid(knot_cols, knot_rows))
+        own_cols, own_rows = (
+            _lie_between(_lie_between(axis, rows, knot_rows).T, cols, knot_cols).T
+            for axis in places
+        )
+        return own_cols, own_rows
 
     def require_overlap(self) -> None:
         """Refuse a label raster that cannot lie on the image."""
@@ -157,12 +160,14 @@ class Alignment:
         return image is None or label is None or is_same_crs(image, label)
 
 
-def _interpolation(at: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """The matrix [len(at), len(knots)] of linear interpolation between even knots."""
+def _lie_between(values: np.ndarray, at: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Interpolate values [knots, n] of even knots linearly, float [at, n]."""
     if len(at) == 1:
-        return np.eye(1, len(knots))
-    step = knots[1] - knots[0]
-    return np.maximum(1 - np.abs(at[:, None] - knots[None]) / step, 0)
+        return values[:1]
+    steps = (at - knots[0]) / (knots[1] - knots[0])
+    below = np.minimum(steps.astype(int), len(knots) - 2)
+    share = (steps - below)[:, None]
+    return values[below] * (1 - share) + values[below + 1] * share
 
 
 def _span(grid: Grid) -> str:

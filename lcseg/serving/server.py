@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 
-from lcseg.errors import LcsegError
+from lcseg.errors import InterruptedRunError, LcsegError
 from lcseg.serving.app import make_app
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.gallery import open_gallery
@@ -44,7 +45,9 @@ def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) ->
             timeout_graceful_shutdown=_GRACE_S,
             h11_max_incomplete_event_size=1 << 15,
         )
-        uvicorn.Server(settings).run(sockets=[listener])
+        # A signal is how a server ends.
+        with suppress(KeyboardInterrupt, InterruptedRunError):
+            uvicorn.Server(settings).run(sockets=[listener])
 
 
 def _listen(config: ServeConfig) -> socket.socket:

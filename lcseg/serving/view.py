@@ -7,10 +7,12 @@ classes_hw = view.take(values_hw, window, missing=255)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from lcseg.classes import IGNORE
 from lcseg.errors import LcsegError
@@ -20,16 +22,25 @@ from lcseg.raster.grid import Grid, Window
 Number = tuple[int, int]
 """Row and column of a block, counted in blocks."""
 
+_KEPT_BYTES, _LEAST_BYTES = 64 << 20, 1 << 10
+_STRIP_PX = 1 << 16
+_FAR = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class View:
     """The pixel of a raster under the centre of each pixel of a picture."""
 
-    rows_hw: np.ndarray  # Integers [H, W].
-    cols_hw: np.ndarray  # Integers [H, W].
+    rows_hw: np.ndarray  # int32 [H, W].
+    cols_hw: np.ndarray  # int32 [H, W].
     is_inside_hw: np.ndarray  # Whether it lies in the raster, bool [H, W].
     window: Window  # That holds all of them.
     pixels: float  # Of the raster along a side of one of the picture.
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.rows_hw.nbytes + self.cols_hw.nbytes + self.is_inside_hw.nbytes
 
     def take(self, values_hw: np.ndarray, window: Window, missing: int) -> np.ndarray:
         """The values of a window [h, w, …] under the pixels; `missing` beyond the raster."""
@@ -37,15 +48,28 @@ class View:
         rows_hw = np.clip(self.rows_hw - window.row, 0, last_row)
         cols_hw = np.clip(self.cols_hw - window.col, 0, last_col)
         flat = values_hw.reshape(window.height * window.width, *values_hw.shape[2:])
-        taken = flat[rows_hw * window.width + cols_hw]
+        taken = flat[rows_hw.astype(np.intp) * window.width + cols_hw]
         taken[~self.is_inside_hw] = missing
         return taken
 
 
+@cached(
+    LRUCache(_KEPT_BYTES, getsizeof=lambda view: view.nbytes if view else _LEAST_BYTES),
+    lock=threading.Lock(),
+)
 def look(picture: Grid, raster: Grid) -> View | None:
-    """Find the pixels of a raster under those of a picture; None: the two do not meet."""
+    """Find the pixels of a raster under those of a picture; None: the two do not meet.
+
+    Layers of a place are asked for together, so the last views are kept.
+    """
+    alignment = Alignment(picture, raster, "")
+    shape = picture.height, picture.width
+    rows_hw, cols_hw = np.empty(shape, np.int32), np.empty(shape, np.int32)
     try:
-        rows_hw, cols_hw = Alignment(picture, raster, "").locate(picture.window)
+        for strip in _strips(picture):
+            for axis_hw, found_hw in zip((rows_hw, cols_hw), alignment.locate(strip), strict=True):
+                axis_hw[strip.slices] = np.clip(found_hw, -1, _FAR)
+        pixels = _measure(alignment, picture)
     except LcsegError:
         # A picture of half the world reaches to where a projection knows no place.
         return None
@@ -56,7 +80,14 @@ def look(picture: Grid, raster: Grid) -> View | None:
     rows, cols = rows_hw[is_inside_hw], cols_hw[is_inside_hw]
     row, col = int(rows.min()), int(cols.min())
     window = Window(row, col, int(rows.max()) - row + 1, int(cols.max()) - col + 1)
-    return View(rows_hw, cols_hw, is_inside_hw, window, _measure(rows_hw, cols_hw))
+    return View(rows_hw, cols_hw, is_inside_hw, window, pixels)
+
+
+def _strips(picture: Grid) -> Iterator[Window]:
+    """Some rows of a picture at a time: their places take a lot of room while they are found."""
+    step = max(_STRIP_PX // picture.width, 1)
+    for row in range(0, picture.height, step):
+        yield Window(row, 0, min(step, picture.height - row), picture.width)
 
 
 def list_blocks(view: View, side: int) -> tuple[Window, list[Number]]:
@@ -96,16 +127,10 @@ def gather(
     return view.take(values, whole, IGNORE)
 
 
-def _measure(rows_hw: np.ndarray, cols_hw: np.ndarray) -> float:
-    """Pixels of the raster along a side of one of the picture, from its corners."""
-    height, width = rows_hw.shape
-    down = (
-        _step(rows_hw[-1, 0], rows_hw[0, 0], height),
-        _step(cols_hw[-1, 0], cols_hw[0, 0], height),
-    )
-    along = _step(rows_hw[0, -1], rows_hw[0, 0], width), _step(cols_hw[0, -1], cols_hw[0, 0], width)
-    return math.sqrt(abs(down[0] * along[1] - down[1] * along[0]))
-
-
-def _step(last: int, first: int, n: int) -> float:
-    return float(last - first) / max(n - 1, 1)
+def _measure(alignment: Alignment, picture: Grid) -> float:
+    """Pixels of the raster along a side of one of the picture, at its middle."""
+    row, col = picture.height / 2, picture.width / 2
+    at_cols, at_rows = np.array([col, col + 1, col]), np.array([row, row, row + 1])
+    cols, rows = alignment.project(at_cols, at_rows)
+    area = (cols[1] - cols[0]) * (rows[2] - rows[0]) - (cols[2] - cols[0]) * (rows[1] - rows[0])
+    return math.sqrt(abs(float(area)))

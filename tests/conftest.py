@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,45 @@ def lcseg() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., tuple[str, str, Callable[[], tuple[int, str]]]]]:
+    """A function that runs `lcseg VERB …` until it serves a page.
+
+    It returns what was printed before, the address of the page, and a function that ends the
+    server as its user would, and returns its status and what it wrote to stderr.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str, **options: object) -> tuple[str, str, Callable[[], tuple[int, str]]]:
+        program = Path(sys.executable).with_name("lcseg")
+        process = subprocess.Popen(  # type: ignore[call-overload]
+            [str(program), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # No browser shall open.
+            env={**os.environ, "BROWSER": "true"},
+            **options,
+        )
+        started.append(process)
+        printed = []
+        for line in process.stdout:
+            if line.startswith("page "):
+                return "".join(printed), line.split()[1], lambda: end(process)
+            printed.append(line)
+        raise AssertionError(f"no page: {process.wait()} {process.stderr.read()}")
+
+    def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, errors
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

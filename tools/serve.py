@@ -7,28 +7,25 @@ lcseg serve --config=maps.toml
 from __future__ import annotations
 
 from lcseg import cli
-from lcseg.errors import LcsegError
 from lcseg.serving.config import ServeConfig
 
 FLAGS = cli.ConfigFlags(ServeConfig)
 
 
 def main(config: ServeConfig) -> None:
-    try:
-        from lcseg.serving.server import serve
-    except ImportError as error:
-        raise LcsegError(
-            "lcseg serve", f"takes more packages: {error}", "pip install 'lcseg[serve]'"
-        ) from error
-    serve(config, _tell)
+    from lcseg.serving.server import serve
+
+    serve(config, tell)
 
 
-def _tell(address: str) -> None:
+def tell(address: str) -> None:
+    """Say where everything is."""
     print(
-        f"page:      {address}\n"
-        f"XYZ:       {address}tiles/DATASET/classes/{{z}}/{{x}}/{{y}}.png\n"
-        f"WMTS:      {address}wmts/1.0.0/WMTSCapabilities.xml\n"
-        f"ArcGIS:    {address}arcgis/rest/services\n"
+        f"page    {address}\n"
+        f"XYZ     {address}tiles/DATASET/classes/{{z}}/{{x}}/{{y}}.png\n"
+        f"WMTS    {address}wmts/1.0.0/WMTSCapabilities.xml\n"
+        f"ArcGIS  {address}arcgis/rest/services\n"
+        f"OGC     {address}ogc\n"
         "Ctrl-C ends it",
         flush=True,
     )

@@ -15,6 +15,10 @@ class DemoConfig:
     out: Annotated[str, "Folder for everything that the demo makes; must not exist yet."]
     epochs: Annotated[int, "Epochs of 50 steps."] = 8
     seed: Annotated[int, "Decides the landscape and the training."] = 0
+    serve: Annotated[bool, "In the end, show the scene live, and open the page in a browser."] = (
+        False
+    )
+    port: Annotated[int, "Port for --serve; 0: any that is free."] = 8000
     quiet: Annotated[bool, "Show no progress."] = False
 
     def __post_init__(self) -> None:

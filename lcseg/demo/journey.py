@@ -34,6 +34,19 @@ _LOG = logging.getLogger("lcseg")
 
 EPOCH_STEPS = 50
 
+SHOWN = "maps.toml"
+"""The file that names to `lcseg serve` what to show."""
+
+_SHOWN = """\
+# lcseg serve --config=maps.toml
+[demo]
+title = "A made-up place"
+model = "run/bundle"
+image = "scenes/scene-{last}_image.tif"
+label = "scenes/scene-{last}_label.tif"
+map = "map.tif"
+"""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -104,6 +117,7 @@ def travel(config: DemoConfig) -> list[Stage]:
     go("evaluate", f"{plan.evaluate.out}/report.html", lambda: _evaluate(plan.evaluate))
     go("predict", plan.predict.out, lambda: _predict(plan.predict))
     go("show", f"{out}/index.html", lambda: write_page(out, plan.predict, plan.label))
+    (out / SHOWN).write_text(_SHOWN.format(last=len(SPLITS) - 1), encoding="utf-8")
     return stages
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import httpx
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 from tensorboard.util import tensor_util
 
@@ -16,6 +19,8 @@ from lcseg.demo.config import DemoConfig
 from lcseg.demo.journey import EPOCH_STEPS, Stage, describe, plan_way
 from lcseg.documents import read_document
 from lcseg.evaluation.report import Report
+from lcseg.serving.layers import TITLES
+from lcseg.serving.tiling import TMS
 
 
 def test_table_says_what_each_stage_did_and_where_its_result_lies() -> None:
@@ -38,20 +43,30 @@ def read_wait_shares(folder: Path) -> list[float]:
 
 
 @pytest.mark.slow
-def test_demo_learns_and_leaves_a_page(
-    tmp_path: Path, lcseg: Callable[..., CompletedProcess[str]]
+def test_demo_learns_leaves_a_page_and_shows_the_scene_live(
+    tmp_path: Path,
+    lcseg: Callable[..., CompletedProcess[str]],
+    serving: Callable[..., tuple[str, str, Callable[[], tuple[int, str]]]],
 ) -> None:
-    done = lcseg("demo", "--out=demo-run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    printed, address, end = serving("demo", "--out=demo-run", "--serve", "--port=0", cwd=tmp_path)
+    (shown,) = httpx.get(f"{address}datasets.json").json()["datasets"]
+    assert [layer["name"] for layer in shown["layers"]] == list(TITLES)
+    assert "<html" in httpx.get(address).text
+    west, south, east, north = shown["bounds"]
+    tile = TMS.tile((west + east) / 2, (south + north) / 2, shown["nativezoom"])
+    drawn = httpx.get(f"{address}tiles/demo/classes/{tile.z}/{tile.x}/{tile.y}.png", timeout=60)
+    assert drawn.status_code == 200
+    assert len(Image.open(io.BytesIO(drawn.content)).convert("RGBA").getcolors() or ()) > 1
+    assert end()[0] == 0
 
     scores = read_document(tmp_path / "demo-run/report/report.json", Report).scores
     assert scores.mean_iou is not None
     assert scores.commonest_class_mean_iou is not None
     assert scores.mean_iou >= 0.75 > scores.commonest_class_mean_iou
     for stage in ("scenes", "convert", "train", "evaluate", "predict", "show"):
-        assert re.search(rf"^{stage} ", done.stdout, re.MULTILINE)
-    assert f"mean IoU {scores.mean_iou:.3f} on test" in done.stdout
-    assert f"{scores.commonest_class_mean_iou:.3f})" in done.stdout
+        assert re.search(rf"^{stage} ", printed, re.MULTILINE)
+    assert f"mean IoU {scores.mean_iou:.3f} on test" in printed
+    assert f"{scores.commonest_class_mean_iou:.3f})" in printed
 
     shares = read_wait_shares(tmp_path / "demo-run/run/tensorboard/train")
     # Of each of the 10 steps between two looks; the first look holds the start of the input.

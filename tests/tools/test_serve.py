@@ -1,0 +1,60 @@
+"""`lcseg serve`, as its user runs it."""
+
+import socket
+
+import httpx
+import pytest
+from served import Place, make_place
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Place:
+    return make_place(tmp_path_factory.mktemp("served"))
+
+
+def test_page_and_services_are_there_until_it_is_ended(serving, place):
+    _, address, end = serving("serve", f"--config={place.write_config()}", "--port=0")
+    assert address.startswith("http://127.0.0.1:")
+    for path in ("", "readyz", "datasets.json", "wmts/1.0.0/WMTSCapabilities.xml", "ogc"):
+        assert httpx.get(address + path).status_code == 200
+    services = httpx.get(f"{address}arcgis/rest/services/made?f=json").json()["services"]
+    assert {"name": "made/classes", "type": "ImageServer"} in services
+    assert end() == (0, "")
+
+
+def test_a_model_and_an_image_will_do(serving, place):
+    _, address, end = serving(
+        "serve",
+        f"--model={place.bundle}",
+        f"--image={place.image}",
+        f"--map={place.map}",
+        "--port=0",
+    )
+    (shown,) = httpx.get(f"{address}datasets.json").json()["datasets"]
+    assert (shown["id"], shown["minzoom"]) == ("scene", 0)
+    assert end() == (0, "")
+
+
+def test_port_that_is_taken_is_told_before_a_model_is_loaded(lcseg, place):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = lcseg("serve", f"--model={place.bundle}", f"--image={place.image}", f"--port={port}")
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        f"lcseg: --port={port}: cannot be listened at on 127.0.0.1: Address already in use; "
+        "name another --port; 0 takes any that is free"
+    )
+
+
+def test_image_that_does_not_fit_is_one_line(lcseg, place):
+    done = lcseg("serve", f"--model={place.bundle}", f"--image={place.label}", "--port=0")
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith(f"lcseg: {place.label}: has 1 band, the bundle was")
+
+
+def test_what_does_not_go_together_is_one_line(lcseg):
+    done = lcseg("serve", "--config=maps.toml", "--model=bundle", "--image=a.tif")
+    assert (done.returncode, done.stderr.strip()) == (
+        2,
+        "lcseg: flags: give --config, or --model with --image",
+    )

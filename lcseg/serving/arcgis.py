@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
@@ -24,6 +25,7 @@ from lcseg.serving.esri import EsriError
 from lcseg.serving.pictures import Picture, encode
 from lcseg.serving.places import inspect_place
 from lcseg.serving.replies import (
+    base_url,
     find_layer,
     gallery_of,
     reply_picture,
@@ -125,13 +127,15 @@ def _show_colors(dataset: Dataset, layer: str) -> dict[str, Any]:
 
 def _show_properties(dataset: Dataset, layer: str) -> dict[str, Any]:
     date = {"AcquisitionDate": dataset.date} if dataset.date else {}
-    return {"DataType": "Thematic", "BandProperties": [{"BandName": layer}], **date}
+    kind = "Thematic" if esri.list_entries(dataset, layer) else "Generic"
+    return {"DataType": kind, "BandProperties": [{"BandName": layer}], **date}
 
 
 def _show_legend(dataset: Dataset, layer: str) -> dict[str, Any]:
     legend = []
-    for value, name, _ in esri.list_entries(dataset, layer):
-        palette = np.array([rgb for _, _, rgb in esri.list_entries(dataset, layer)], np.uint8)
+    entries = esri.list_entries(dataset, "classes" if layer == "soft" else layer)
+    palette = np.array([rgb for _, _, rgb in entries], np.uint8)
+    for value, name, _ in entries:
         swatch = Picture(np.full((_SWATCH_PX, _SWATCH_PX), value, np.uint8), palette)
         legend.append(
             {
@@ -173,8 +177,7 @@ async def export(request: Request, dataset: str, layer: str, keys: Keys) -> Resp
     """A picture of a box: of any size, in any CRS; as TIFF, what the pixels mean."""
     shown = await find_layer(request, dataset, layer)
     box_crs, crs = (
-        esri.parse_reference(keys.get(key, "") or keys.get(other, ""), shown.dataset)
-        for key, other in (("bboxsr", "imagesr"), ("imagesr", "bboxsr"))
+        esri.parse_reference(keys.get(key, ""), shown.dataset) for key in ("bboxsr", "imagesr")
     )
     if "bbox" not in keys:
         raise EsriError("bbox is missing")
@@ -192,9 +195,9 @@ def _refer(request: Request, keys: dict[str, str], grid: Grid) -> dict[str, Any]
     """Where the picture lies that was asked for."""
     kept = ("bbox", "bboxsr", "imagesr", "size", "format")
     wanted = {key: keys[key] for key in kept if key in keys} | {"f": "image"}
-    address = request.url.replace(scheme=request.base_url.scheme, netloc=request.base_url.netloc)
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
     return {
-        "href": str(address.replace(query="").include_query_params(**wanted)),
+        "href": f"{base_url(request)}{path}?{urlencode(wanted)}",
         "width": grid.width,
         "height": grid.height,
         "extent": esri.say_extent(grid),

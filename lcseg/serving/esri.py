@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from lcseg.classes import IGNORE
 from lcseg.errors import LcsegError
+from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.crs import authority_code, transform_places
 from lcseg.raster.grid import EQUATOR_RADIUS_M, Grid
 from lcseg.serving.dataset import Dataset
@@ -80,14 +82,11 @@ def parse_numbers(text: str, count: int, name: str) -> list[float]:
 
 
 def parse_bbox(text: str) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top; some clients swap them.
+    """Left, bottom, right, top; esri-leaflet says the top before the bottom.
 
     Raises:
         EsriError: it is no box.
     """
-    if text.lstrip().startswith("{"):
-        values = _parse_json(text)
-        text = ",".join(str(values.get(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))
     x0, y0, x1, y1 = parse_numbers(text, 4, "bbox")
     left, bottom, right, top = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
     if left == right or bottom == top:
@@ -199,17 +198,19 @@ def describe_image(dataset: Dataset, layer: str) -> dict[str, Any]:
     is_thematic = bool(list_entries(dataset, layer))
     n_bands = 1 if is_thematic or layer == "confidence" else 3
     kind = "Thematic" if is_thematic else "Generic"
-    values = {"minValues": [0] * n_bands, "maxValues": [255] * n_bands}
+    values = {"minValues": [0] * n_bands, "maxValues": [_find_highest(dataset, layer)] * n_bands}
+    # White is no lack of data.
+    nothing = {"noDataValue": IGNORE} if n_bands == 1 else {}
     return (
         service
         | values
+        | nothing
         | {
             "serviceDataType": f"esriImageServiceDataType{kind}",
             "pixelSizeX": ratio,
             "pixelSizeY": (extent["ymax"] - extent["ymin"]) / dataset.grid.height,
             "bandCount": n_bands,
             "pixelType": "U8",
-            "noDataValue": 255,
             "capabilities": "Image,Metadata,Pixels",
             "defaultResamplingMethod": "Nearest",
             "hasRasterAttributeTable": is_thematic,
@@ -283,6 +284,13 @@ def list_entries(dataset: Dataset, layer: str) -> list[tuple[int, str, tuple[int
     return [
         (i, name, tuple(color)) for i, (name, color) in enumerate(zip(names, colors, strict=True))
     ]
+
+
+def _find_highest(dataset: Dataset, layer: str) -> int:
+    entries = list_entries(dataset, layer)
+    if entries:
+        return len(entries) - 1
+    return PROBABILITY_ONE if layer == "confidence" else 255
 
 
 def list_services(dataset: Dataset) -> list[dict[str, str]]:

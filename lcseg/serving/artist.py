@@ -22,8 +22,8 @@ from lcseg.serving.handles import Handles
 from lcseg.serving.layers import AGREES, DIFFERENCE_PALETTE, DIFFERS, confidence_palette
 from lcseg.serving.pictures import Picture, draw_note
 from lcseg.serving.reading import read_imagery, read_labels, read_map
-from lcseg.serving.store import BlockStore
-from lcseg.serving.view import View, gather, list_blocks, look
+from lcseg.serving.store import BlockStore, BusyError
+from lcseg.serving.view import View, gather, list_blocks, look, measure
 
 T = TypeVar("T")
 
@@ -35,6 +35,9 @@ _COARSEST = 2.5
 what is predicted would not be shown."""
 
 _THREADS = 4
+
+_MOST_PX = 1 << 25
+"""Pixels of all pictures that are being drawn: meanwhile each takes some dozens of bytes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Artist:
     def __init__(self, store: BlockStore, handles: Handles, max_blocks: int) -> None:
         self._store, self._handles, self._max_blocks = store, handles, max_blocks
         self._pool = ThreadPoolExecutor(_THREADS, "draw")
+        self._drawn_px = 0
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do something in one of the threads."""
@@ -68,12 +72,18 @@ class Artist:
         """Draw a layer on a grid in any CRS; what is beyond the data is transparent.
 
         Raises:
-            BusyError: more blocks wait already than may.
+            BusyError: more blocks wait already than may, or more is being drawn.
         """
+        n_px = picture.height * picture.width
+        if self._drawn_px + n_px > _MOST_PX:
+            raise BusyError
+        self._drawn_px += n_px
         try:
             return await _LAYERS[layer](self, shown, picture)
         except TooMuchError:
             return draw_note(ZOOM_IN, picture.height, picture.width)
+        finally:
+            self._drawn_px -= n_px
 
     async def predict(
         self, shown: Shown, picture: Grid, planes: Sequence[int], patience: int = 1
@@ -93,21 +103,23 @@ class Artist:
             BusyError: more blocks wait already than may.
             TooMuchError: the picture is too coarse, or takes too many blocks.
         """
-        view = await self.run(lambda: look(picture, shown.dataset.grid))
+        grid, side = shown.dataset.grid, shown.dataset.block_px
+        view = await self.run(lambda: _look_closely(picture, grid, _COARSEST * patience))
         if view is None:
             return np.full((picture.height, picture.width, len(planes)), IGNORE, np.uint8)
-        return await self._predict(shown, view, planes, patience)
+        around, numbers = list_blocks(view, side)
+        if len(numbers) > self._max_blocks * patience:
+            raise TooMuchError
+        blocks = await self._store.fetch(shown.dataset, shown.backend, numbers)
+        return await self.run(lambda: gather(blocks, around, view, side, planes))
 
     async def classify(self, shown: Shown, picture: Grid, patience: int = 1) -> np.ndarray:
         """Classes under each pixel of a picture, uint8 [H, W], 255 where nothing is mapped.
 
         What takes too much to be predicted is read from the map, if there is one; see `predict`.
         """
-        view = await self.run(lambda: look(picture, shown.dataset.grid))
-        if view is None:
-            return np.full((picture.height, picture.width), IGNORE, np.uint8)
         try:
-            return (await self._predict(shown, view, [0], patience))[..., 0]
+            return (await self.predict(shown, picture, [0], patience))[..., 0]
         except TooMuchError:
             if not shown.dataset.map_levels:
                 raise
@@ -126,18 +138,6 @@ class Artist:
             raise TooMuchError
         return found
 
-    async def _predict(
-        self, shown: Shown, view: View, planes: Sequence[int], patience: int
-    ) -> np.ndarray:
-        if view.pixels > _COARSEST * patience:
-            raise TooMuchError
-        side = shown.dataset.block_px
-        around, numbers = list_blocks(view, side)
-        if len(numbers) > self._max_blocks * patience:
-            raise TooMuchError
-        blocks = await self._store.fetch(shown.dataset, shown.backend, numbers)
-        return await self.run(lambda: gather(blocks, around, view, side, planes))
-
     async def _draw_classes(self, shown: Shown, picture: Grid) -> Picture:
         return Picture(await self.classify(shown, picture), shown.dataset.scheme.palette)
 
@@ -149,7 +149,7 @@ class Artist:
     async def _draw_confidence(self, shown: Shown, picture: Grid) -> Picture:
         planes = range(1, 1 + shown.dataset.scheme.n_classes)
         shares_hwk = await self.predict(shown, picture, planes)
-        return Picture(shares_hwk.max(axis=-1), confidence_palette())
+        return await self.run(lambda: Picture(shares_hwk.max(axis=-1), confidence_palette()))
 
     async def _draw_labels(self, shown: Shown, picture: Grid) -> Picture:
         label_hw = await self.read(read_labels, shown.dataset, picture)
@@ -158,9 +158,7 @@ class Artist:
     async def _draw_difference(self, shown: Shown, picture: Grid) -> Picture:
         label_hw = await self.read(read_labels, shown.dataset, picture)
         class_hw = await self.classify(shown, picture)
-        differs_hw = np.where(class_hw == label_hw, np.uint8(AGREES), np.uint8(DIFFERS))
-        differs_hw[(class_hw == IGNORE) | (label_hw == IGNORE)] = IGNORE
-        return Picture(differs_hw, DIFFERENCE_PALETTE)
+        return await self.run(lambda: _compare(class_hw, label_hw))
 
     async def _draw_imagery(self, shown: Shown, picture: Grid) -> Picture:
         return Picture(await self.read(read_imagery, shown.dataset, picture))
@@ -174,6 +172,20 @@ _LAYERS = {
     "labels": Artist._draw_labels,
     "difference": Artist._draw_difference,
 }
+
+
+def _look_closely(picture: Grid, raster: Grid, coarsest: float) -> View | None:
+    """Look, but only if the pixels of the picture are no more than so many times as large."""
+    pixels = measure(picture, raster)
+    if pixels is not None and pixels > coarsest:
+        raise TooMuchError
+    return look(picture, raster)
+
+
+def _compare(class_hw: np.ndarray, label_hw: np.ndarray) -> Picture:
+    differs_hw = np.where(class_hw == label_hw, np.uint8(AGREES), np.uint8(DIFFERS))
+    differs_hw[(class_hw == IGNORE) | (label_hw == IGNORE)] = IGNORE
+    return Picture(differs_hw, DIFFERENCE_PALETTE)
 
 
 def _mix(shares_hwk: np.ndarray, palette: np.ndarray) -> Picture:

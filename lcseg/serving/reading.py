@@ -13,7 +13,7 @@ from lcseg.raster.grid import Grid, Window
 from lcseg.raster.levels import choose_level
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.handles import Handles
-from lcseg.serving.view import look
+from lcseg.serving.view import look, measure
 
 _MOST_PX = 1 << 24
 """Pixels that are read for one picture."""
@@ -22,11 +22,11 @@ _MOST_PX = 1 << 24
 def read_imagery(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarray | None:
     """The image as colours, uint8 [H, W, 4]; transparent where there is none."""
     nothing = np.zeros((picture.height, picture.width, 4), np.uint8)
-    view = look(picture, dataset.image_levels[0].grid)
-    if view is None:
+    pixels = measure(picture, dataset.image_levels[0].grid)
+    if pixels is None:
         return nothing
-    level = choose_level(dataset.image_levels, view.pixels)
-    under = view if level.overview is None else look(picture, level.grid)
+    level = choose_level(dataset.image_levels, pixels)
+    under = look(picture, level.grid)
     if under is None:
         return nothing
     if not _is_few(under.window):
@@ -43,10 +43,10 @@ def read_imagery(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarra
 def read_map(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarray | None:
     """Classes of the map, in the size that the picture needs, uint8 [H, W]."""
     nothing = np.full((picture.height, picture.width), IGNORE, np.uint8)
-    view = look(picture, dataset.grid)
-    if view is None:
+    pixels = measure(picture, dataset.grid)
+    if pixels is None:
         return nothing
-    level = choose_level(dataset.map_levels, view.pixels)
+    level = choose_level(dataset.map_levels, pixels)
     under = look(picture, level.grid)
     if under is None:
         return nothing

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import webbrowser
 
-from lcseg_tools.serve import tell
-
 from lcseg import cli
 from lcseg.demo.config import DemoConfig
 from lcseg.runtime import start_tensorflow
@@ -20,20 +18,19 @@ FLAGS = cli.ConfigFlags(DemoConfig)
 def main(config: DemoConfig) -> None:
     start_tensorflow()
     from lcseg.demo.journey import SHOWN, describe, travel
-    from lcseg.serving.server import serve
+    from lcseg.serving.server import list_addresses, serve
+
+    def open_page(address: str) -> None:
+        print(list_addresses(address), flush=True)
+        webbrowser.open(address)
 
     stages = travel(config)
     print(f"\n{describe(stages)}\n\nopen {config.out}/index.html")
     shown = ServeConfig(config=f"{config.out}/{SHOWN}", port=config.port)
     if config.serve:
-        serve(shown, _open)
+        serve(shown, open_page)
     else:
         print(f"or see it live: lcseg serve --config={shown.config}")
-
-
-def _open(address: str) -> None:
-    tell(address)
-    webbrowser.open(address)
 
 
 if __name__ == "__main__":

@@ -13,22 +13,9 @@ FLAGS = cli.ConfigFlags(ServeConfig)
 
 
 def main(config: ServeConfig) -> None:
-    from lcseg.serving.server import serve
+    from lcseg.serving.server import list_addresses, serve
 
-    serve(config, tell)
-
-
-def tell(address: str) -> None:
-    """Say where everything is."""
-    print(
-        f"page    {address}\n"
-        f"XYZ     {address}tiles/DATASET/classes/{{z}}/{{x}}/{{y}}.png\n"
-        f"WMTS    {address}wmts/1.0.0/WMTSCapabilities.xml\n"
-        f"ArcGIS  {address}arcgis/rest/services\n"
-        f"OGC     {address}ogc\n"
-        "Ctrl-C ends it",
-        flush=True,
-    )
+    serve(config, lambda address: print(list_addresses(address), flush=True))
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ import uvicorn
 from lcseg.errors import InterruptedRunError, LcsegError
 from lcseg.serving.app import make_app
 from lcseg.serving.config import ServeConfig
-from lcseg.serving.gallery import open_gallery
+from lcseg.serving.gallery import Gallery, open_gallery
 
 _LOG = logging.getLogger("lcseg")
 _GRACE_S = 3
 _BACKLOG = 512
+_MOST_HEADERS = 1 << 15
 
 
 def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) -> None:
@@ -37,17 +38,36 @@ def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) ->
         host, port = listener.getsockname()[:2]
         shown_host = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
         ready(f"http://{shown_host}:{port}{config.root_path}/")
-        settings = uvicorn.Config(
-            make_app(gallery),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_S,
-            h11_max_incomplete_event_size=1 << 15,
-        )
         # A signal is how a server ends.
         with suppress(KeyboardInterrupt, InterruptedRunError):
-            uvicorn.Server(settings).run(sockets=[listener])
+            uvicorn.Server(make_settings(gallery)).run(sockets=[listener])
+
+
+def make_settings(gallery: Gallery) -> uvicorn.Config:
+    """How a gallery is served."""
+    return uvicorn.Config(
+        make_app(gallery),
+        # The other parser that uvicorn takes where it finds it does not bound headers.
+        http="h11",
+        h11_max_incomplete_event_size=_MOST_HEADERS,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+def list_addresses(address: str) -> str:
+    """The ways in, for people, of the address of a page."""
+    return (
+        f"page    {address}\n"
+        f"XYZ     {address}tiles/DATASET/classes/{{z}}/{{x}}/{{y}}.png\n"
+        f"WMTS    {address}wmts/1.0.0/WMTSCapabilities.xml\n"
+        f"ArcGIS  {address}arcgis/rest/services\n"
+        f"OGC     {address}ogc\n"
+        "Ctrl-C ends it"
+    )
 
 
 def _listen(config: ServeConfig) -> socket.socket:

@@ -44,7 +44,7 @@ class Imagery(Protocol):
 
 
 class ImageSource:
-    """An open image raster: `grid`, `dtype`, band names, `alpha`, `date`, and windows of pixels.
+    """An open image raster: `grid`, `dtype`, `bands`, `numbers`, `alpha`, `date`, and windows.
 
     A band tagged as alpha is transparency only if it behaves so (`transparency`); else it is a
     band like the others, as the near infrared of NAIP is.
@@ -78,6 +78,7 @@ class ImageSource:
             # Who asks for it by name or number knows what it is.
             self.alpha = 0 if self.alpha in self._indexes else self.alpha
         self.bands = tuple(_name_band(dataset, i) for i in self._indexes)
+        self.numbers = tuple(map(str, self._indexes))
         self.date = _read_date(dataset)
         self._nodata = _list_nodata(dataset, self._indexes)
         self._masks = find_masks(dataset, self._indexes)

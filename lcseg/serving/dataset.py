@@ -164,8 +164,9 @@ def _choose_look(
     entry: Entry, info: BundleInfo, alpha: int, levels: tuple[Level, ...]
 ) -> tuple[tuple[str, ...], tuple[float, float] | None]:
     """The bands of the image that are shown, and the values that are black and white."""
-    with open_image(entry.image, alpha) as image:
-        order = entry.bands or tuple(image.bands)
+    with open_image(entry.image, alpha, entry.bands) as image:
+        # Its overviews do not know the names of its bands.
+        order = image.numbers
         names = [band.casefold() for band in info.bands]
         colors = ["red", "green", "blue"]
         has_colors = len(order) == len(names) and set(colors) <= set(names)

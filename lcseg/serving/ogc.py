@@ -145,7 +145,7 @@ def _describe(request: Request, dataset: Dataset, layer: str) -> dict[str, Any]:
 
 def _describe_tileset(request: Request, dataset: Dataset, layer: str) -> dict[str, Any]:
     path = f"ogc/collections/{dataset.id}.{layer}/map/tiles/{TMS_ID}"
-    zooms, (west, south, east, north) = measure_zooms(dataset), dataset.bounds_lonlat
+    zooms, (west, south, east, north) = measure_zooms(dataset, layer), dataset.bounds_lonlat
     item = _link(request, f"{path}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", "image/png")
     limits = []
     for zoom in range(zooms.least, zooms.most + 1):

@@ -23,7 +23,7 @@ _KINDS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg"}
 async def describe(request: Request, dataset: str, layer: str) -> dict[str, Any]:
     """Where the tiles of a layer lie, as TileJSON 3.0."""
     found = (await find_layer(request, dataset, layer)).dataset
-    zooms, bounds = measure_zooms(found), found.bounds_lonlat
+    zooms, bounds = measure_zooms(found, layer), found.bounds_lonlat
     center = [(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2, zooms.native]
     return {
         "tilejson": "3.0.0",

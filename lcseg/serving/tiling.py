@@ -1,7 +1,7 @@
 """Web map tiles: where they lie, and from which zoom on they show something.
 
 grid = tile_grid(14, 4670, 6210)               # UnknownError: there is no such tile
-zooms = measure_zooms(dataset, max_blocks=64)
+zooms = measure_zooms(dataset, "soft")
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ _CRS = "EPSG:3857"
 _CLOSER = 3
 """Zooms beyond that of the pixels, for those who want to see each of them."""
 
-_COARSEST = 1
+_PREDICTED_COARSER, _READ_COARSER = 1, 3
+"""Zooms short of that of the pixels: reading takes less than predicting."""
 
 
 @dataclass(frozen=True)
 class Zooms:
     """Zooms of web map tiles."""
 
-    least: int  # From which on the model's answer is shown.
+    least: int  # From which on the layer is shown.
     native: int  # At which a tile's pixels are no larger than the image's.
     most: int  # That is worth asking for.
 
@@ -50,16 +51,18 @@ def tile_grid(z: int, x: int, y: int) -> Grid:
     return Grid(TILE_PX, TILE_PX, (pixel, 0.0, left, 0.0, -pixel, top), _CRS)
 
 
-def measure_zooms(dataset: Dataset) -> Zooms:
-    """The zooms that show a data set; with a map of it, all do."""
+def measure_zooms(dataset: Dataset, layer: str = "classes") -> Zooms:
+    """The zooms that show a layer; imagery is there in all, and classes where there is a map."""
     _, south, _, north = dataset.bounds_lonlat
     ground_m = pixel_size_m(dataset.grid) or 1.0
     latitude = math.radians(max(min((south + north) / 2, 85), -85))
     widest = 2 * math.pi * EQUATOR_RADIUS_M / TILE_PX * math.cos(latitude)
     native = math.ceil(math.log2(widest / ground_m) - 1e-3)
     native = max(min(native, MAX_ZOOM - _CLOSER), 0)
-    least = 0 if dataset.map_levels else max(native - _COARSEST, 0)
-    return Zooms(least, native, native + _CLOSER)
+    has_levels = layer == "imagery" or (layer == "classes" and dataset.map_levels)
+    is_read = layer == "labels" or (layer == "difference" and dataset.map_levels)
+    coarser = native if has_levels else _READ_COARSER if is_read else _PREDICTED_COARSER
+    return Zooms(max(native - coarser, 0), native, native + _CLOSER)
 
 
 def list_limits(dataset: Dataset, z: int) -> tuple[int, int, int, int]:

@@ -14,12 +14,13 @@ from lcseg.pages import page_environment
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.gallery import UnknownError
 from lcseg.serving.layers import TITLES, list_layers
-from lcseg.serving.replies import base_url, gallery_of, reply_picture
-from lcseg.serving.tiling import MAX_ZOOM, TMS, TMS_ID, list_limits, measure_zooms, tile_grid
+from lcseg.serving.replies import base_url, find_layer, gallery_of, reply_picture
+from lcseg.serving.tiling import TMS, TMS_ID, list_limits, measure_zooms, tile_grid
 
 router = APIRouter(prefix="/wmts", tags=["wmts"])
 
 _STYLE = "default"
+_INVALID = "InvalidParameterValue"
 
 
 class KeyValueError(Exception):
@@ -48,9 +49,10 @@ class KeyValueError(Exception):
 async def show_capabilities(request: Request) -> Response:
     """All layers of all data sets."""
     gallery = gallery_of(request)
-    layers = []
+    layers, closest = [], 0
     for identifier in gallery.entries:
         dataset = (await gallery.find(identifier)).dataset
+        closest = max(closest, measure_zooms(dataset).most)
         layers += [_describe(dataset, layer) for layer in list_layers(dataset)]
     text = (
         page_environment("lcseg.serving")
@@ -59,14 +61,15 @@ async def show_capabilities(request: Request) -> Response:
             base=base_url(request),
             layers=layers,
             tms=TMS_ID,
-            matrices=TMS.tileMatrices[: MAX_ZOOM + 1],
+            # GDAL takes the last one for the resolution of all layers.
+            matrices=TMS.tileMatrices[: closest + 1],
         )
     )
     return Response(text, media_type="application/xml")
 
 
 def _describe(dataset: Dataset, layer: str) -> dict[str, Any]:
-    zooms = measure_zooms(dataset)
+    zooms = measure_zooms(dataset, layer)
     spans = range(zooms.least, zooms.most + 1)
     return {
         "id": f"{dataset.id}.{layer}",
@@ -91,7 +94,7 @@ async def answer_keys(request: Request) -> Response:
     """GetCapabilities and GetTile, by keys in any case."""
     keys = {key.lower(): value for key, value in request.query_params.items()}
     if keys.get("service", "WMTS").upper() != "WMTS":
-        raise KeyValueError("InvalidParameterValue", "service")
+        raise KeyValueError(_INVALID, "service")
     wanted = keys.get("request", "GetCapabilities").lower()
     if wanted == "getcapabilities":
         return await show_capabilities(request)
@@ -99,16 +102,29 @@ async def answer_keys(request: Request) -> Response:
         raise KeyValueError("OperationNotSupported", "request")
     for key, value in (("tilematrixset", TMS_ID), ("style", _STYLE), ("format", "image/png")):
         if keys.get(key, "") not in ("", value):
-            raise KeyValueError("InvalidParameterValue", key)
+            raise KeyValueError(_INVALID, key)
     numbers = []
     for key in ("tilematrix", "tilerow", "tilecol"):
         text = keys.get(key, "").rpartition(":")[2]
         if not (text.isascii() and text.isdigit() and len(text) <= 9):
-            raise KeyValueError("InvalidParameterValue", key)
+            raise KeyValueError(_INVALID if key in keys else "MissingParameterValue", key)
         numbers.append(int(text))
-    return await _reply(request, keys.get("layer", ""), *numbers)
+    try:
+        return await _reply(request, keys.get("layer", ""), *numbers)
+    except UnknownError as error:
+        raise KeyValueError(*await _find_fault(request, keys.get("layer", ""))) from error
 
 
 async def _reply(request: Request, layer: str, z: int, row: int, col: int) -> Response:
     dataset, _, name = layer.rpartition(".")
     return await reply_picture(request, dataset, name, tile_grid(z, col, row), "png")
+
+
+async def _find_fault(request: Request, layer: str) -> tuple[str, str]:
+    """Whether a tile that is not there lacks its layer or lies beyond it."""
+    dataset, _, name = layer.rpartition(".")
+    try:
+        await find_layer(request, dataset, name)
+    except UnknownError:
+        return _INVALID, "layer"
+    return "TileOutOfRange", "tilerow"

@@ -22,6 +22,9 @@ from lcseg.files import replaced
 
 STRETCH_PERCENT = (2.0, 98.0)
 
+_QUICK = 4
+"""Compression of figures: a tenth larger than at the usual level, 6, in a third of the time."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -152,7 +155,7 @@ def draw_curves(curves: Sequence[Curve], x_label: str, y_label: str) -> Figure:
 def figure_png(figure: Figure, dpi: int = 110) -> bytes:
     """Render a figure as PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    figure.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": _QUICK})
     return buffer.getvalue()
 
 

@@ -71,7 +71,7 @@ def _plot_chips(axis: Axes, corners: np.ndarray, look: Look, scale: float) -> No
     is_large = np.median(np.ptp(corners[..., 0], axis=1)) / scale > _FEWEST_EDGED_IN
     axis.add_collection(
         PolyCollection(
-            list(corners),
+            corners,
             facecolors=look.face,
             edgecolors=look.edge if is_large or look.hatch else "none",
             linewidths=0.6 if is_large else 0.0,

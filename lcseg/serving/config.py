@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
 _MAX_PORT = 65_535
+_PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
+_ORIGIN = re.compile(r"https?://[^/\s]+")
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,17 @@ class ServeConfig:
             raise ValueError("--label and --map stand in the file of --config")
         if not 0 <= self.port <= _MAX_PORT:
             raise ValueError(f"--port must be from 0 to {_MAX_PORT}")
-        if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
+        if self.root_path and not _PREFIX.fullmatch(self.root_path):
             raise ValueError("--root_path begins with / and does not end with it")
+        for origin in self.origins:
+            # Browsers name an origin without a path, so another would never be allowed.
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"--origins: {origin} is no origin, as https://www.arcgis.com")
         least = {"max_blocks": 1, "max_waiting": 1, "batch_blocks": 1, "memory_mb": 1}
         least |= {"batch_wait_ms": 0, "disk_cache_mb": 1, "timeout_s": 1}
         for flag, value in least.items():
-            if getattr(self, flag) < value:
+            # Neither NaN nor infinity.
+            if not value <= getattr(self, flag) < math.inf:
                 raise ValueError(f"--{flag} must be at least {value}")
         if self.max_waiting < self.max_blocks:
             raise ValueError("--max_waiting must be at least --max_blocks")

@@ -160,7 +160,9 @@ def _find_part(picture: Grid, raster: Grid) -> Window | None:
     edge = np.linspace(0, 1, _LATTICE)
     cols, rows = np.meshgrid(edge * raster.width, edge * raster.height)
     try:
-        cols, rows = Alignment(raster, picture, "").project(cols, rows)
+        # Boxes of clients may be of any size: what overflows is no place.
+        with np.errstate(all="ignore"):
+            cols, rows = Alignment(raster, picture, "").project(cols, rows)
     except LcsegError:
         # As where it holds a pole, and the picture is in Web Mercator.
         return picture.window

@@ -66,6 +66,7 @@ async def show_info(keys: Keys) -> Response:
 
 
 @router.get("/services")
+@router.get("/services/", include_in_schema=False)
 async def list_folders(request: Request, keys: Keys) -> Response:
     """A folder for each data set."""
     folders = list(gallery_of(request).entries)
@@ -73,6 +74,7 @@ async def list_folders(request: Request, keys: Keys) -> Response:
 
 
 @router.get("/services/{dataset}")
+@router.get("/services/{dataset}/", include_in_schema=False)
 async def list_services(request: Request, dataset: str, keys: Keys) -> Response:
     """The services of a data set, two for each layer."""
     found = (await find_layer(request, dataset, "imagery")).dataset
@@ -90,7 +92,10 @@ def _describe(
         return _reply(describe(found, layer), keys)
 
     show.__doc__ = purpose
-    router.add_api_route(f"/services/{{dataset}}/{{layer}}/{path}", show, name=name)
+    # esri-leaflet writes a slash at the end.
+    for end in ("", "/"):
+        whole = f"/services/{{dataset}}/{{layer}}/{path}{end}"
+        router.add_api_route(whole, show, name=name, include_in_schema=not end)
 
 
 def _show_table(dataset: Dataset, layer: str) -> dict[str, Any]:

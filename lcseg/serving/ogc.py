@@ -37,6 +37,7 @@ def _link(request: Request, path: str, rel: str, kind: str = "application/json")
 
 
 @router.get("")
+@router.get("/", include_in_schema=False)
 async def show_landing(request: Request) -> dict[str, Any]:
     """Where everything is."""
     return {

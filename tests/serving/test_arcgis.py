@@ -226,6 +226,14 @@ def test_map_service_draws_the_same(client):
     assert there.content == export(client, **keys).content
 
 
+@pytest.mark.parametrize(
+    "path", ["", "/made", "/made/classes/ImageServer", "/made/classes/MapServer/legend"]
+)
+def test_a_slash_at_the_end_changes_nothing(address, path):
+    bare, slashed = (httpx.get(f"{address}/{SERVICES}{path}{end}?f=json") for end in ("", "/"))
+    assert (slashed.status_code, slashed.content) == (200, bare.content)
+
+
 def test_keys_are_known_in_any_case(client):
     upper = {"BBOX": box_of(10, 20, 50, 50), "SIZE": "50,50", "FORMAT": "tiff", "F": "image"}
     lower = {key.lower(): value for key, value in upper.items()}

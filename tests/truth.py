@@ -58,19 +58,28 @@ class Truth:
         """Colours, uint8 […, 4]."""
         return self.table[class_n]
 
-    def choose_points(self, count: int, seed: int, margin_px: float = 2) -> np.ndarray:
-        """Points of Web Mercator, float [count, 2], in the midst of spots of one class each."""
-        random, found = np.random.default_rng(seed), []
-        reach = int(margin_px)
-        to_mercator = Transformer.from_crs(CRS, 3857, always_xy=True)
-        for row, col in random.integers(60, SIZE_PX - 60, (10_000, 2)):
-            around = self.label_hw[row - reach : row + reach + 1, col - reach : col + reach + 1]
-            if (around == around[0, 0]).all() and around[0, 0] != IGNORE:
-                found.append(to_mercator.transform(LEFT + col + 0.5, TOP - row - 0.5))
-            if len(found) == count:
-                break
-        assert len(found) == count
-        return np.array(found)
+    def choose_points(self, count: int, seed: int, reach_px: int = 1) -> np.ndarray:
+        """Points of Web Mercator, float [count, 2], in the midst of spots of one class each.
+
+        Args:
+            count: how many, as many of each class as of the others.
+            seed: of the choice.
+            reach_px: how far around a point its class reaches, or further.
+        """
+        side = 2 * reach_px + 1
+        around = np.lib.stride_tricks.sliding_window_view(self.label_hw, (side, side))
+        is_even = around.min(axis=(2, 3)) == around.max(axis=(2, 3))
+        inner_hw = self.label_hw[reach_px:-reach_px, reach_px:-reach_px]
+        spots = [np.argwhere(is_even & (inner_hw == k)) for k in range(SCHEME.n_classes)]
+        random = np.random.default_rng(seed)
+        # The rarest first: what they lack the others make up for.
+        chosen: list[np.ndarray] = []
+        for left, places in enumerate(sorted(spots, key=len)):
+            share = -(-(count - len(chosen)) // (len(spots) - left))
+            chosen += list(random.permutation(places)[:share])
+        rows, cols = np.array(chosen).T + reach_px + 0.5
+        project = Transformer.from_crs(CRS, 3857, always_xy=True)
+        return np.column_stack(project.transform(LEFT + cols, TOP - rows))
 
 
 def native_box() -> tuple[tuple[float, float, float, float], tuple[int, int]]:

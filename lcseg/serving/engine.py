@@ -2,7 +2,7 @@
 
 engine = Engine(batch_blocks=4, wait_s=0.002, observe=sizes.observe)
 backend = engine.load(task)                    # in place of the model itself, from any thread
-label_hw, probs_hwk = backend.predict(padded_hwc)
+classes_nhw, probs_nhwk = backend.predict(padded_nhwc)
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class Engine:
         self._inbox.put(errand)
         return EngineBackend(errand.answer.result(), self)
 
-    def ask(self, backend: Backend, padded_hwc: np.ndarray) -> Answer:
-        """Have a block answered; waits for it."""
+    def ask(self, backend: Backend, padded_hwc: np.ndarray) -> Future[Answer]:
+        """Have a block answered, unless this is cancelled before its turn comes."""
         question = _Question(backend, padded_hwc)
         self._inbox.put(question)
-        return question.answer.result()
+        return question.answer
 
     def close(self) -> None:
         """Answer what has been asked, and end."""
@@ -89,8 +89,9 @@ class Engine:
             questions: list[_Question] = []
             if isinstance(item, _Question):
                 questions, item = self._gather(item)
-            for kind in dict.fromkeys(question.kind for question in questions):
-                alike = [question for question in questions if question.kind == kind]
+            wanted = [each for each in questions if each.answer.set_running_or_notify_cancel()]
+            for kind in dict.fromkeys(question.kind for question in wanted):
+                alike = [question for question in wanted if question.kind == kind]
                 self._observe(len(alike))
                 _settle([question.answer for question in alike], _answer, alike)
             if isinstance(item, _Errand):
@@ -157,7 +158,7 @@ class EngineBackend:
     def predict(self, padded_nhwc: np.ndarray) -> tuple[np.ndarray, Any]:
         """Classes, uint8 [N, H, W], and probabilities, float32 [N, H, W, K]."""
         answers = [self.engine.ask(self.backend, padded_hwc) for padded_hwc in padded_nhwc]
-        labels, probs = zip(*answers, strict=True)
+        labels, probs = zip(*(each.result() for each in answers), strict=True)
         return np.stack(labels), np.stack(probs)
 
     def to_probabilities(self, probs_nhwk: Any) -> np.ndarray:

@@ -45,6 +45,7 @@ class Gallery:
         )
         self._store = BlockStore(config, handles, self.metrics)
         self.artist = Artist(self._store, handles, config.max_blocks)
+        self.n_bodies = 0  # Of pixels, that requests hold.
         self._shown: dict[str, Shown] = {}
         self._doors = {identifier: asyncio.Lock() for identifier in entries}
 

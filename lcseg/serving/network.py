@@ -12,15 +12,19 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Header, HTTPException, Request, Response
 
-from lcseg.serving.engine import EngineBackend
+from lcseg.serving.engine import Answer, EngineBackend
 from lcseg.serving.gallery import Gallery, UnknownError
 from lcseg.serving.replies import gallery_of, until_gone
+from lcseg.serving.store import BusyError
 
 router = APIRouter(tags=["arcgis"])
 
 PATH = "/arcgis/block"
 
 _MOST_PX = 1024
+_MOST_BODIES = 8
+"""That are held at a time: each takes some dozens of megabytes."""
+
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -32,13 +36,24 @@ async def predict(
 
     They are the logarithms of the probabilities.
     """
-    backend = _find_model(gallery_of(request), x_lcseg_model)
-    image_hwc = _read_image(await request.body(), backend)
-    work = asyncio.to_thread(backend.engine.ask, backend.backend, image_hwc)
-    _, probs_hwk = await until_gone(request, work)
+    gallery = gallery_of(request)
+    backend = _find_model(gallery, x_lcseg_model)
+    if gallery.n_bodies >= _MOST_BODIES:
+        raise BusyError
+    gallery.n_bodies += 1
+    try:
+        async with asyncio.timeout(gallery.config.timeout_s):
+            image_hwc = _read_image(await request.body(), backend)
+        _, probs_hwk = await until_gone(request, _ask(backend, image_hwc))
+    finally:
+        gallery.n_bodies -= 1
     body = io.BytesIO()
     np.save(body, np.log(np.maximum(probs_hwk, _TINY)), allow_pickle=False)
     return Response(body.getvalue(), media_type="application/x-npy")
+
+
+async def _ask(backend: EngineBackend, image_hwc: np.ndarray) -> Answer:
+    return await asyncio.wrap_future(backend.engine.ask(backend.backend, image_hwc))
 
 
 def _find_model(gallery: Gallery, model_sha256: str) -> EngineBackend:
@@ -52,17 +67,25 @@ def _read_image(body: bytes, backend: EngineBackend) -> np.ndarray:
     info = backend.info
     expected = f"a .npy file of {info.dtype} [H, W, {len(info.bands)}]"
     try:
-        image_hwc: np.ndarray = np.load(io.BytesIO(body), allow_pickle=False)
-    except (ValueError, OSError, EOFError):
+        image_hwc = _parse_array(body)
+    except Exception:  # Of several kinds, as numpy reads its header as Python.
         raise HTTPException(400, f"the body is {expected}") from None
-    if not isinstance(image_hwc, np.ndarray) or image_hwc.ndim != 3:
+    if image_hwc.dtype != info.dtype or image_hwc.shape[2:] != (len(info.bands),):
         raise HTTPException(400, f"the body is {expected}")
     least, sides = 2 * info.halo_px + info.stride_px, image_hwc.shape[:2]
-    is_fit = image_hwc.dtype == info.dtype and image_hwc.shape[2] == len(info.bands)
-    if not is_fit or any(side % info.stride_px or side < least for side in sides):
+    if any(side % info.stride_px or side < least for side in sides):
         raise HTTPException(
             400, f"the body is {expected}, with sides of multiples of {info.stride_px}"
         )
     if max(sides) > _MOST_PX + 2 * info.halo_px:
         raise HTTPException(413, f"a block has at most {_MOST_PX} pixels a side, and its halo")
     return image_hwc
+
+
+def _parse_array(body: bytes) -> np.ndarray:
+    """The array of a .npy file. `numpy.load` makes room for all that the header claims."""
+    stream = io.BytesIO(body)
+    np.lib.format.read_magic(stream)
+    shape, is_transposed, dtype = np.lib.format.read_array_header_1_0(stream)
+    array = np.frombuffer(body, dtype, offset=stream.tell())
+    return array.reshape(shape[::-1]).T if is_transposed else array.reshape(shape)

@@ -10,17 +10,21 @@ shares of 254. All but the predicting happens in the thread of the event loop, s
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import sqlite3
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import diskcache
 import numpy as np
 from cachetools import LRUCache
 
 from lcseg.classes import IGNORE
+from lcseg.errors import LcsegError
 from lcseg.prediction.answers import Backend, answer
 from lcseg.prediction.products import PROBABILITIES, PRODUCTS
 from lcseg.prediction.task import Part
@@ -31,6 +35,12 @@ from lcseg.serving.dataset import Dataset
 from lcseg.serving.handles import Handles
 from lcseg.serving.metrics import Metrics
 from lcseg.serving.view import Number
+
+_DISK_ERRORS = (diskcache.Timeout, sqlite3.Error, OSError)
+"""A disk that fails costs time, and no answer."""
+
+_DISK_WAIT_S = 1
+_SUM_BYTES = 16
 
 _MORE_READERS = 2
 """So many more threads read than the model takes blocks at once."""
@@ -119,19 +129,29 @@ class BlockStore:
 
     def _make(self, key: tuple[str, Number], dataset: Dataset, backend: Backend) -> np.ndarray:
         """Read a block from the disk, or predict it; in a thread of its own."""
-        side, name = dataset.block_px, repr(key)
-        shape = 1 + dataset.scheme.n_classes, side, side
-        if self._disk is not None:
-            kept = self._disk.get(name)
-            if isinstance(kept, bytes) and len(kept) == np.prod(shape):
-                self._metrics.disk_hits.inc()
-                return np.frombuffer(kept, np.uint8).reshape(shape)
+        shape = 1 + dataset.scheme.n_classes, dataset.block_px, dataset.block_px
+        kept = self._recall(repr(key))
+        if len(kept) == np.prod(shape):
+            self._metrics.disk_hits.inc()
+            return np.frombuffer(kept, np.uint8).reshape(shape)
         planes = predict_block(dataset, backend, self._handles, key[1])
         self._metrics.predicted.inc()
         if self._disk is not None:
-            with suppress(diskcache.Timeout, OSError):
-                self._disk.set(name, planes.tobytes())
+            body = planes.tobytes()
+            with suppress(*_DISK_ERRORS):
+                self._disk.set(repr(key), _sum(body) + body)
         return planes
+
+    def _recall(self, name: str) -> bytes:
+        """What the disk keeps under a name; empty: nothing, or it is not what was written."""
+        kept = None
+        if self._disk is not None:
+            with suppress(*_DISK_ERRORS):
+                kept = self._disk.get(name)
+        if not isinstance(kept, bytes):
+            return b""
+        own, body = kept[:_SUM_BYTES], kept[_SUM_BYTES:]
+        return body if own == _sum(body) else b""
 
 
 def predict_block(
@@ -154,8 +174,25 @@ def predict_block(
     return planes
 
 
+def _sum(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_SUM_BYTES).digest()
+
+
+class _Plain(diskcache.Disk):
+    """Keeps bytes alone: who can write into the folder must not have code run by a pickle."""
+
+    def fetch(self, mode: int, filename: str, value: Any, read: bool) -> Any:
+        is_pickled = mode == diskcache.core.MODE_PICKLE
+        return None if is_pickled else super().fetch(mode, filename, value, read)
+
+
 def _open_disk(config: ServeConfig) -> diskcache.Cache | None:
-    if not config.disk_cache:
+    folder = config.disk_cache
+    if not folder:
         return None
-    Path(config.disk_cache).mkdir(parents=True, exist_ok=True)
-    return diskcache.Cache(config.disk_cache, size_limit=config.disk_cache_mb << 20, timeout=1)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return diskcache.Cache(folder, _DISK_WAIT_S, _Plain, size_limit=config.disk_cache_mb << 20)
+    except _DISK_ERRORS as error:
+        problem = f"cannot keep blocks: {getattr(error, 'strerror', None) or error}"
+        raise LcsegError(folder, problem, "name another folder as --disk_cache") from error

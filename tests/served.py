@@ -18,9 +18,9 @@ from rasterio.enums import Resampling
 from lcseg.model.config import UNetConfig
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
-from lcseg.serving.app import make_app
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.gallery import open_gallery
+from lcseg.serving.server import make_settings
 from lcseg.synthetic import Landscape, make_landscape
 
 CRS = "EPSG:26918"
@@ -133,9 +133,7 @@ def running(config: ServeConfig) -> Iterator[str]:
     ):
         listener.bind(("127.0.0.1", 0))
         listener.listen(256)
-        server = _Announcing(
-            uvicorn.Config(make_app(gallery), log_level="warning", timeout_graceful_shutdown=3)
-        )
+        server = _Announcing(make_settings(gallery))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         server.listening.wait()

@@ -6,6 +6,7 @@ with open_gallery(config) as gallery:
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lcseg import __version__
+from lcseg.errors import LcsegError
 from lcseg.serving import arcgis, network, ogc, page, tiles, wmts
 from lcseg.serving.artist import TooMuchError
 from lcseg.serving.esri import EsriError
@@ -24,6 +26,7 @@ from lcseg.serving.gallery import ClosedError, Gallery, UnknownError
 from lcseg.serving.replies import GoneError
 from lcseg.serving.store import BusyError
 
+_LOG = logging.getLogger("lcseg")
 _COME_AGAIN_S = 2
 _MOST_BODY = 1 << 16
 _MOST_PIXELS = 1 << 26
@@ -42,6 +45,7 @@ _HEADERS = {
 }
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_ALL_ADDRESSES = ("0.0.0.0", "::")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -53,7 +57,6 @@ def make_app(gallery: Gallery) -> FastAPI:
         title="lcseg",
         version=__version__,
         description="Land cover by lcseg, as tiles, services and a page.",
-        root_path=config.root_path,
         docs_url=None,
         redoc_url=None,
     )
@@ -65,7 +68,6 @@ def make_app(gallery: Gallery) -> FastAPI:
     app.add_api_route("/metrics", _show_metrics, tags=["operations"], response_class=Response)
     app.mount("/", StaticFiles(directory=page.STATIC, html=True))
     _handle_errors(app)
-    app.middleware("http")(_guard)
     if config.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -75,9 +77,12 @@ def make_app(gallery: Gallery) -> FastAPI:
             expose_headers=["ETag", "Retry-After", "X-Lcseg-Note"],
         )
     # A page elsewhere that takes this machine for its own, by a name that it made up, is refused.
-    if "0.0.0.0" not in (config.host, *config.hosts):
-        known = dict.fromkeys((*_LOOPBACK, config.host, *config.hosts))
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(known))
+    if config.hosts or config.host not in _ALL_ADDRESSES:
+        own = f"[{config.host}]" if ":" in config.host else config.host
+        known = dict.fromkeys((*_LOOPBACK, own, *config.hosts))
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(known), www_redirect=False)
+    # Last, so that it is around all others, and what these refuse goes through it too.
+    app.middleware("http")(_guard)
     return app
 
 
@@ -107,12 +112,16 @@ async def _guard(request: Request, answer: Handler) -> Response:
     length = request.headers.get("content-length", "0")
     most = _MOST_PIXELS if request.url.path.endswith(network.PATH) else _MOST_BODY
     is_chunked = "transfer-encoding" in request.headers
-    if is_chunked or not length.isdigit() or int(length) > most:
+    if is_chunked or not length.isdecimal() or int(length) > most:
         response: Response = _reply_error("the body is too large", 413)
     elif len(request.url.query) > _MOST_TARGET:
         response = _reply_error("the address is too long", 414)
     else:
-        response = await answer(request)
+        try:
+            response = await answer(request)
+        except Exception:
+            _LOG.exception("error: a request failed: %s", request.url.path)
+            response = _tell(request, 500, "this went wrong; the log of the server says how")
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     endpoint = getattr(request.scope.get("route"), "path", "other")
@@ -134,6 +143,11 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def closed(request: Request, _: Exception) -> Response:
         return _tell(request, 503, "this data set cannot be read just now", _COME_AGAIN_S)
+
+    async def unread(request: Request, error: Exception) -> Response:
+        # As where an image was cut short since it was opened. Its name is for the log alone.
+        _LOG.warning("warning: a request failed: %s", error)
+        return await closed(request, error)
 
     async def gone(request: Request, _: Exception) -> Response:
         request.app.state.gallery.metrics.gone.inc()
@@ -159,6 +173,7 @@ def _handle_errors(app: FastAPI) -> None:
         BusyError: busy,
         TimeoutError: late,
         ClosedError: closed,
+        LcsegError: unread,
         GoneError: gone,
         TooMuchError: too_much,
         EsriError: refused,

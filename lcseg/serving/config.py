@@ -9,6 +9,7 @@ from typing import Annotated
 
 _MAX_PORT = 65_535
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
+_NAME = re.compile(r"\*|(\*\.)?[\w.-]+|\[[\da-f:.]+\]", re.ASCII | re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://[^/\s]+")
 
 
@@ -51,6 +52,9 @@ class ServeConfig:
             raise ValueError(f"--port must be from 0 to {_MAX_PORT}")
         if self.root_path and not _PREFIX.fullmatch(self.root_path):
             raise ValueError("--root_path begins with / and does not end with it")
+        for name in self.hosts:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"--hosts: {name} is no name, as maps.example.org, without port")
         for origin in self.origins:
             # Browsers name an origin without a path, so another would never be allowed.
             if origin != "*" and not _ORIGIN.fullmatch(origin):

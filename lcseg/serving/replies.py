@@ -66,7 +66,8 @@ async def reply_picture(
     body = await artist.run(lambda: encode_as(picture, kind))
     headers = _headers(tag)
     if picture.note:
-        headers["X-Lcseg-Note"] = picture.note.replace(" ", "-")
+        # Without a tag: the note goes where the server is started anew with a larger --max_blocks.
+        headers = {"Cache-Control": _REVALIDATE, "X-Lcseg-Note": picture.note.replace(" ", "-")}
     return Response(body, media_type=KINDS[kind], headers=headers)
 
 
@@ -78,8 +79,8 @@ def make_tag(shown: Shown, *what: object) -> str:
 
 def is_known(request: Request, tag: str) -> bool:
     """Whether the client has what bears a tag."""
-    known = request.headers.get("if-none-match", "")
-    return tag in known or known.strip() == "*"
+    known = [part.strip() for part in ",".join(request.headers.getlist("if-none-match")).split(",")]
+    return "*" in known or tag in [part.removeprefix("W/") for part in known]
 
 
 def _headers(tag: str) -> dict[str, str]:

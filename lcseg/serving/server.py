@@ -47,6 +47,7 @@ def make_settings(gallery: Gallery) -> uvicorn.Config:
     """How a gallery is served."""
     return uvicorn.Config(
         make_app(gallery),
+        root_path=gallery.config.root_path,
         # The other parser that uvicorn takes where it finds it does not bound headers.
         http="h11",
         h11_max_incomplete_event_size=_MOST_HEADERS,

@@ -46,6 +46,17 @@ def test_prefix_may_be_of_several_parts(prefix):
     assert ServeConfig(config="a", root_path=prefix).root_path == prefix
 
 
+@pytest.mark.parametrize("name", ["a.com:80", "https://a.com", "a*.com", "a.*", "", "a com"])
+def test_host_that_no_request_would_name_is_told(name):
+    with pytest.raises(ValueError, match=r"is no name, as maps\.example\.org, without port"):
+        ServeConfig(config="a", hosts=(name,))
+
+
+def test_hosts_are_names_addresses_or_all():
+    hosts = ("*", "*.example.org", "maps.example.org", "10.0.0.1", "[::1]")
+    assert ServeConfig(config="a", hosts=hosts).hosts == hosts
+
+
 @pytest.mark.parametrize("origin", ["https://a.com/", "a.com", "https://", "https://*/x", ""])
 def test_origin_that_no_browser_would_name_is_told(origin):
     with pytest.raises(ValueError, match=r"is no origin, as https://www\.arcgis\.com"):

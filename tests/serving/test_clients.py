@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,7 +195,7 @@ def truth(place: Place) -> Truth:
 @pytest.mark.parametrize("source", GDAL_SOURCES)
 def test_gdal_reads_the_map_pixel_for_pixel(
     address: str, truth: Truth, tmp_path: Path, source: str
-):
+) -> None:
     if not shutil.which("gdal_translate"):
         pytest.skip("there is no GDAL; on Debian: apt install gdal-bin")
     (left, bottom, right, top), size = native_box()
@@ -226,7 +227,7 @@ def qgis() -> str:
     return QGIS_PYTHON
 
 
-def draw_in_qgis(python: str, jobs: list[dict], home: Path) -> list[dict]:
+def draw_in_qgis(python: str, jobs: list[dict[str, Any]], home: Path) -> list[dict[str, Any]]:
     """Draw layers; says what QGIS has to say of each."""
     done = subprocess.run(
         [python, str(DRAW_IN_QGIS)],
@@ -237,16 +238,16 @@ def draw_in_qgis(python: str, jobs: list[dict], home: Path) -> list[dict]:
         text=True,
         timeout=PATIENCE_S,
     )
-    said: list[dict] = json.loads(done.stdout)
+    said: list[dict[str, Any]] = json.loads(done.stdout)
     assert len(said) == len(jobs)
     return said
 
 
 def test_qgis_draws_all_services_upright_in_the_colours_of_the_legend(
     qgis: str, address: str, truth: Truth, tmp_path: Path
-):
+) -> None:
     box, size = native_box()
-    jobs = [
+    jobs: list[dict[str, Any]] = [
         {
             "provider": provider,
             "source": source.format(server=address),
@@ -259,7 +260,7 @@ def test_qgis_draws_all_services_upright_in_the_colours_of_the_legend(
     ]
     said = draw_in_qgis(qgis, jobs, tmp_path)
     points = truth.choose_points(200, seed=5, reach_px=1)
-    class_n, _ = truth.at(*points.T, 3857)
+    class_n, _ = truth.at(points[:, 0], points[:, 1], 3857)
     assert len(np.unique(class_n)) >= 3
     cols, rows = find_pixels(points, box, size)
     known = {tuple(color) for color in truth.colors(np.arange(SCHEME.n_classes)).tolist()}
@@ -275,10 +276,10 @@ def test_qgis_draws_all_services_upright_in_the_colours_of_the_legend(
 
 def test_qgis_draws_a_map_in_the_colours_and_names_beside_it(
     qgis: str, place: Place, truth: Truth, tmp_path: Path
-):
+) -> None:
     for name in ("map.tif", "map.qml"):
         shutil.copy(place.folder / name, tmp_path / name)
-    job = {
+    job: dict[str, Any] = {
         "provider": "gdal",
         "source": str(tmp_path / "map.tif"),
         "crs": CRS,
@@ -370,7 +371,7 @@ def test_web_maps_elsewhere_show_the_same_classes(
     open_address: str,
     truth: Truth,
     middle: tuple[float, float],
-):
+) -> None:
     files, script = PAGES[client]
     (packages / "page.html").write_text(
         _PAGE.format(
@@ -398,7 +399,7 @@ def test_web_maps_elsewhere_show_the_same_classes(
     reach_m = SIDE_PX / 2 * 2 * ORIGIN_M / 256 / 2**NATIVE
     box = (middle[0] - reach_m, middle[1] - reach_m, middle[0] + reach_m, middle[1] + reach_m)
     points = truth.choose_points(N_POINTS, seed=11)
-    class_n, _ = truth.at(*points.T, 3857)
+    class_n, _ = truth.at(points[:, 0], points[:, 1], 3857)
     assert len(np.unique(class_n)) >= 3
     cols, rows = find_pixels(points, box, (SIDE_PX, SIDE_PX))
     assert np.array_equal(rgba[rows, cols], truth.colors(class_n))
@@ -415,9 +416,9 @@ def to_lonlat(point: tuple[float, float]) -> tuple[float, float]:
 
 def test_esri_leaflet_identifies_what_the_map_says(
     browser: Browser, packages: Path, origin: str, open_address: str, truth: Truth
-):
+) -> None:
     points = truth.choose_points(N_POINTS, seed=12)
-    class_n, _ = truth.at(*points.T, 3857)
+    class_n, _ = truth.at(points[:, 0], points[:, 1], 3857)
     lonlats = [to_lonlat(tuple(point)) for point in points.tolist()]
     (packages / "identify.html").write_text("".join(map(_PLAIN.format, _LEAFLET_FILES)))
     page = browser.new_page()
@@ -433,7 +434,9 @@ def test_esri_leaflet_identifies_what_the_map_says(
     assert found == [str(index) for index in class_n]
 
 
-def test_pages_of_other_sites_are_not_let_in_unasked(browser: Browser, origin: str, address: str):
+def test_pages_of_other_sites_are_not_let_in_unasked(
+    browser: Browser, origin: str, address: str
+) -> None:
     page = browser.new_page()
     page.goto(f"{origin}/ol/ol.css")
     told = page.evaluate(

@@ -138,8 +138,7 @@ def test_matrices_are_those_of_google_maps_as_far_as_there_is_something_to_see(d
 
 def test_corners_of_all_that_is_advertised_are_there(service, address):
     with httpx.Client(timeout=60) as client:
-        for name in ("made.classes", "made.labels", "bare.soft", "bare.imagery"):
-            layer = service[name]
+        for layer in service.contents.values():
             (template,) = (found["template"] for found in layer.resourceURLs)
             assert template.startswith(address)
             limits = layer.tilematrixsetlinks["WebMercatorQuad"].tilematrixlimits

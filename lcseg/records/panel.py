@@ -5,6 +5,8 @@ plot_panel(figure.add_axes(place), panel, scale, width_in, height_in)
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
@@ -71,7 +73,8 @@ def _plot_chips(axis: Axes, corners: np.ndarray, look: Look, scale: float) -> No
     is_large = np.median(np.ptp(corners[..., 0], axis=1)) / scale > _FEWEST_EDGED_IN
     axis.add_collection(
         PolyCollection(
-            corners,
+            # A list of them would be turned into paths one by one.
+            cast(Any, corners),
             facecolors=look.face,
             edgecolors=look.edge if is_large or look.hatch else "none",
             linewidths=0.6 if is_large else 0.0,

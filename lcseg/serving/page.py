@@ -45,7 +45,6 @@ async def list_datasets(request: Request) -> dict[str, Any]:
 
 def _describe(dataset: Dataset) -> dict[str, Any]:
     zooms, identifier = measure_zooms(dataset), dataset.id
-    needs = {"imagery": 0, "labels": 0}
     return {
         "id": identifier,
         "title": dataset.title,
@@ -57,7 +56,7 @@ def _describe(dataset: Dataset) -> dict[str, Any]:
         "maxzoom": zooms.most,
         "classes": [_name(dataset.scheme, k) for k in range(dataset.scheme.n_classes)],
         "layers": [
-            {"name": name, "title": TITLES[name], "minzoom": needs.get(name, zooms.least)}
+            {"name": name, "title": TITLES[name], "minzoom": measure_zooms(dataset, name).least}
             for name in list_layers(dataset)
         ],
         "links": {

@@ -6,7 +6,9 @@ const LONGEST_WAIT_S = 30;
 /** How long the server asks us to wait, in milliseconds. */
 export function retryAfterMs(response) {
   const seconds = Number.parseFloat(response.headers.get("Retry-After"));
-  return 1000 * Math.min(Number.isFinite(seconds) ? Math.max(seconds, 0.5) : WAIT_S, LONGEST_WAIT_S);
+  return (
+    1000 * Math.min(Number.isFinite(seconds) ? Math.max(seconds, 0.5) : WAIT_S, LONGEST_WAIT_S)
+  );
 }
 
 /** Asks for a JSON document, again and again while the server is busy (503). */

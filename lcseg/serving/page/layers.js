@@ -26,7 +26,7 @@ export class Layers {
     });
     this.setOpacity(state.opacity);
     this.#map.setLayers(this.#shown);
-    this.#tiles.keepOnly(this.#shown.map((layer) => layer.getSource()));
+    this.#tiles.showOnly(this.#shown.map((layer) => layer.getSource()));
   }
 
   setOpacity(opacity) {
@@ -64,7 +64,12 @@ export class Layers {
     const to = sides.has("right") ? width : at;
     context.save();
     context.beginPath();
-    for (const corner of [[from, 0], [to, 0], [to, height], [from, height]]) {
+    for (const corner of [
+      [from, 0],
+      [to, 0],
+      [to, height],
+      [from, height],
+    ]) {
       context.lineTo(...ol.render.getRenderPixel(event, corner));
     }
     context.closePath();

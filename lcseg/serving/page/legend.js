@@ -31,8 +31,12 @@ export class Legend {
       if (signal.aborted) return;
       const far = answers.map(({ note }) => note).find(Boolean);
       this.#draw(answers.map(({ shares }) => (far ? [] : shares)));
-      const isEmpty = answers.every(({ shares }) => shares.length === 0);
-      note.textContent = far ? "Zoom in to see the shares." : isEmpty ? "Nothing of the map is in view." : "";
+      const isEmpty = answers.every(({ shares }) => shares.every(({ share }) => share === 0));
+      note.textContent = far
+        ? "Zoom in to see the shares."
+        : isEmpty
+          ? "Nothing of the map is in view."
+          : "";
     } catch (error) {
       if (signal.aborted) return;
       this.#addresses = "";
@@ -55,8 +59,16 @@ export class Legend {
       for (const land of dataset.classes) if (!names.has(land.name)) names.set(land.name, land);
     }
     const heads = columns.map(({ name }) => make("th", { scope: "col" }, name));
-    const head = make("thead", { class: columns.length === 1 && "aside" },
-      make("tr", {}, make("th", { scope: "col" }, make("span", { class: "aside" }, "Class")), ...heads));
+    const head = make(
+      "thead",
+      { class: columns.length === 1 && "aside" },
+      make(
+        "tr",
+        {},
+        make("th", { scope: "col" }, make("span", { class: "aside" }, "Class")),
+        ...heads,
+      ),
+    );
     const rows = [...names.values()].map((land) => row(land, columns));
     const caption = make("caption", { class: "aside" }, "Classes and their share of the view");
     byId("shares").replaceChildren(caption, head, make("tbody", {}, ...rows));
@@ -70,17 +82,32 @@ function row(land, columns) {
     const percent = percents?.get(land.name);
     return make("td", {}, percent === undefined ? "–" : `${percent.toFixed(1)} %`);
   });
-  const bars = columns.map(({ percents }) => bar((percents?.get(land.name) ?? 0) / 100, land.color));
-  const name = make("span", { class: "class" }, swatch(land.color), make("span", { class: "first" }, land.name));
-  return make("tr", {}, make("th", { scope: "row" }, name, make("span", { class: "bars" }, ...bars)), ...cells);
+  const bars = columns.map(({ percents }) =>
+    bar((percents?.get(land.name) ?? 0) / 100, land.color),
+  );
+  const name = make(
+    "span",
+    { class: "class" },
+    swatch(land.color),
+    make("span", { class: "first" }, land.name),
+  );
+  return make(
+    "tr",
+    {},
+    make("th", { scope: "row" }, name, make("span", { class: "bars" }, ...bars)),
+    ...cells,
+  );
 }
 
 /** Percents with one digit that sum to 100: the largest remainders are rounded up. */
 function percentsByName(classes, shares) {
-  if (!shares?.length) return undefined;
-  const exact = classes.map(({ value }) => 1000 * (shares.find((item) => item.value === value)?.share ?? 0));
+  if (!shares?.some(({ share }) => share > 0)) return undefined;
+  const exact = classes.map(
+    ({ value }) => 1000 * (shares.find((item) => item.value === value)?.share ?? 0),
+  );
   const whole = exact.map(Math.floor);
-  const missing = Math.round(exact.reduce((sum, value) => sum + value, 0)) - whole.reduce((a, b) => a + b, 0);
+  const missing =
+    Math.round(exact.reduce((sum, value) => sum + value, 0)) - whole.reduce((a, b) => a + b, 0);
   const order = [...exact.keys()].sort((a, b) => exact[b] - whole[b] - (exact[a] - whole[a]));
   for (const at of order.slice(0, Math.max(missing, 0))) whole[at] += 1;
   return new Map(classes.map(({ name }, at) => [name, whole[at] / 10]));

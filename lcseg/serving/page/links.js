@@ -8,7 +8,9 @@ const TITLES = { xyz: "XYZ", wmts: "WMTS", imageserver: "ImageServer" };
 export function showLinks(dataset, layerName) {
   const buttons = Object.entries(TITLES)
     .filter(([name]) => dataset.links[name])
-    .map(([name, title]) => copyButton(name, title, () => absolute(dataset.links[name], layerName())));
+    .map(([name, title]) =>
+      copyButton(name, title, () => absolute(dataset.links[name], layerName())),
+    );
   const view = copyButton("view", "This view", () => window.location.href);
   byId("links").replaceChildren(...buttons, view);
   byId("copied-url").hidden = true;
@@ -23,7 +25,11 @@ function absolute(link, layer) {
 
 function copyButton(name, title, url) {
   const hint = name === "view" ? "Copy a link to this view" : `Copy the ${title} address`;
-  const button = make("button", { type: "button", "data-link": name, "aria-label": hint, title: hint }, title);
+  const button = make(
+    "button",
+    { type: "button", "data-link": name, "aria-label": hint, title: hint },
+    title,
+  );
   button.addEventListener("click", () => copy(title, url()));
   return button;
 }
@@ -33,7 +39,9 @@ async function copy(title, url) {
   field.value = url;
   field.hidden = false;
   const isCopied = await toClipboard(url, field);
-  byId("copied-label").textContent = isCopied ? `${title} address copied` : `${title} address, to copy`;
+  byId("copied-label").textContent = isCopied
+    ? `${title} address copied`
+    : `${title} address, to copy`;
 }
 
 async function toClipboard(text, field) {

@@ -5,15 +5,30 @@ import { byId, make } from "./elements.js";
 const ol = window.ol;
 
 export function makeMap() {
-  const view = new ol.View({ center: [0, 0], zoom: 2, constrainResolution: true, enableRotation: false });
+  const view = new ol.View({
+    center: [0, 0],
+    zoom: 2,
+    constrainResolution: true,
+    enableRotation: false,
+  });
   const whole = new ol.control.Control({ element: wholeControl() });
   const map = new ol.Map({
     target: byId("map"),
     view,
-    controls: [new ol.control.Zoom({ zoomInTipLabel: "Zoom in", zoomOutTipLabel: "Zoom out" }), whole, new ol.control.ScaleLine({ minWidth: 72 })],
-    interactions: ol.interaction.defaults.defaults({ altShiftDragRotate: false, pinchRotate: false }),
-    maxTilesLoading: 24,
+    controls: [
+      new ol.control.Zoom({ zoomInTipLabel: "Zoom in", zoomOutTipLabel: "Zoom out" }),
+      whole,
+      new ol.control.ScaleLine({ minWidth: 72 }),
+    ],
+    interactions: ol.interaction.defaults.defaults({
+      altShiftDragRotate: false,
+      pinchRotate: false,
+    }),
+    maxTilesLoading: 48,
   });
+  for (const button of map.getTargetElement().querySelectorAll(".ol-zoom button")) {
+    button.setAttribute("aria-label", button.title); // else it is read as a mere + or –
+  }
   const outline = new ol.source.Vector();
   const mark = new ol.source.Vector();
   // Managed by the map itself: they stay when the layers change.
@@ -50,9 +65,10 @@ export function makeMap() {
       if (lonlat) mark.addFeature(new ol.Feature(new ol.geom.Point(ol.proj.fromLonLat(lonlat))));
     },
 
-    fit(bounds) {
-      const goal = ol.proj.transformExtent(bounds, "EPSG:4326", "EPSG:3857");
-      view.fit(goal, { padding: [8, 8, 8, 8] });
+    /** Shows all of the data set, or its middle where that would be farther out than a zoom. */
+    fit(leastZoom = 0) {
+      view.fit(extent, { padding: [8, 8, 8, 8] });
+      if (view.getZoom() < leastZoom) view.setZoom(leastZoom);
     },
 
     goTo(center, zoom) {
@@ -64,7 +80,9 @@ export function makeMap() {
     zoomTo(zoom) {
       const seen = view.calculateExtent(map.getSize());
       const isThere = ol.extent.containsCoordinate(extent, view.getCenter());
-      const part = ol.extent.intersects(seen, extent) ? ol.extent.getIntersection(seen, extent) : extent;
+      const part = ol.extent.intersects(seen, extent)
+        ? ol.extent.getIntersection(seen, extent)
+        : extent;
       const center = isThere ? view.getCenter() : ol.extent.getCenter(part);
       view.animate({ center, zoom, duration: still() ? 0 : 300 });
     },
@@ -86,19 +104,24 @@ const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matche
 function wholeControl() {
   const title = "Show the whole data set";
   const button = make("button", { type: "button", title, "aria-label": title });
-  button.innerHTML = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M2.5 6V2.5H6m4 0h3.5V6m0 4v3.5H10m-4 0H2.5V10"/></svg>';
+  button.innerHTML =
+    '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M2.5 6V2.5H6m4 0h3.5V6m0 4v3.5H10m-4 0H2.5V10"/></svg>';
   return make("div", { class: "whole ol-unselectable ol-control" }, button);
 }
 
 /** Dark on light, so that it is seen on any ground. */
 function doubleLine() {
-  return [["rgb(255 255 255 / 70%)", 3], ["rgb(20 24 27 / 70%)", 1]].map(
-    ([color, width]) => new ol.style.Style({ stroke: new ol.style.Stroke({ color, width }) }),
-  );
+  return [
+    ["rgb(255 255 255 / 70%)", 3],
+    ["rgb(20 24 27 / 70%)", 1],
+  ].map(([color, width]) => new ol.style.Style({ stroke: new ol.style.Stroke({ color, width }) }));
 }
 
 function ring() {
-  return [["#fff", 5], ["#14181b", 2]].map(
+  return [
+    ["#fff", 5],
+    ["#14181b", 2],
+  ].map(
     ([color, width]) =>
       new ol.style.Style({
         image: new ol.style.Circle({ radius: 8, stroke: new ol.style.Stroke({ color, width }) }),
@@ -106,15 +129,21 @@ function ring() {
   );
 }
 
-/** A word beside the mark. */
+/** Words beside the mark. */
 function makeTag(map) {
   const element = make("div", { class: "tag", "aria-hidden": "true" });
-  const overlay = new ol.Overlay({ element, positioning: "bottom-center", offset: [0, -16], stopEvent: false });
+  const overlay = new ol.Overlay({
+    element,
+    positioning: "bottom-center",
+    offset: [0, -16],
+    stopEvent: false,
+  });
   map.addOverlay(overlay);
   return {
-    say(text) {
-      element.textContent = text;
-      element.hidden = !text;
+    say(words) {
+      const spans = words.flatMap((word) => [" → ", make("span", { class: "first" }, word)]);
+      element.replaceChildren(...spans.slice(1));
+      element.hidden = words.length === 0;
     },
     move(coordinate) {
       element.hidden = true;

@@ -7,7 +7,16 @@ import { Legend } from "./legend.js";
 import { showLinks } from "./links.js";
 import { makeMap } from "./map.js";
 import { Point } from "./point.js";
-import { defaultSides, hasView, layerOf, longDate, makeScene, minZoomOf, ofSide, sidesOf } from "./scene.js";
+import {
+  defaultSides,
+  hasView,
+  layerOf,
+  longDate,
+  makeScene,
+  minZoomOf,
+  ofSide,
+  sidesOf,
+} from "./scene.js";
 import { readHash, writeHash } from "./state.js";
 import { makeSwipe } from "./swipe.js";
 import { Tiles } from "./tiles.js";
@@ -30,6 +39,7 @@ function fail(text) {
   const again = trouble(text, "Try again", () => window.location.reload());
   byId("error").replaceChildren(...again.childNodes);
   byId("error").hidden = false;
+  document.body.classList.add("is-broken");
 }
 
 class Page {
@@ -40,7 +50,7 @@ class Page {
   #tiles = new Tiles(this.#map.map, (counts) => this.#count(counts));
   #layers = new Layers(this.#map.map, this.#tiles);
   #legend = new Legend();
-  #point = new Point((text) => this.#map.tag(text));
+  #point = new Point((words) => this.#map.tag(words));
   #swipe = makeSwipe((at) => this.#setSwipe(at));
   #far = 0;
   #moved = 0;
@@ -48,7 +58,10 @@ class Page {
 
   constructor(datasets) {
     this.#datasets = datasets;
-    fillSelect(byId("dataset"), datasets.map(({ id, title, date }) => [id, date ? `${title}, ${longDate(date)}` : title]));
+    fillSelect(
+      byId("dataset"),
+      datasets.map(({ id, title, date }) => [id, date ? `${title}, ${longDate(date)}` : title]),
+    );
     byId("chooser").hidden = datasets.length === 1;
     byId("name").hidden = byId("when").hidden = datasets.length > 1;
     this.#listen();
@@ -61,10 +74,12 @@ class Page {
       byId(side).addEventListener("change", ({ target }) => this.#set({ [side]: target.value }));
     }
     byId("views").addEventListener("change", ({ target }) => this.#setView(target.value));
-    byId("opacity").addEventListener("input", ({ target }) => this.#setOpacity(Number(target.value)));
+    byId("opacity").addEventListener("input", ({ target }) =>
+      this.#setOpacity(Number(target.value)),
+    );
     byId("retry").addEventListener("click", () => this.#tiles.retry());
     byId("closer").addEventListener("click", () => this.#map.zoomTo(this.#nearEnough()));
-    this.#map.onWhole(() => this.#map.fit(this.#scene.own.bounds));
+    this.#map.onWhole(() => this.#map.fit());
     this.#map.onPlace((lonlat) => this.#setPoint(lonlat, { isAsked: true }));
     this.#map.map.on("moveend", () => this.#move());
     window.addEventListener("hashchange", () => {
@@ -91,7 +106,7 @@ class Page {
     document.title = `${own.title} – land cover`;
     this.#map.show(own.bounds, own.maxzoom);
     if (given.center) this.#map.goTo(given.center, given.zoom);
-    else if (!before || !overlap(before.bounds, own.bounds)) this.#map.fit(own.bounds);
+    else if (!before || !overlap(before.bounds, own.bounds)) this.#map.fit(own.minzoom);
     showLinks(own, () => this.#linkedLayer());
     this.#draw();
     this.#setPoint(this.#state.point);
@@ -158,7 +173,9 @@ class Page {
     const { own, beside, names } = this.#scene;
     const sides = [this.#state.left, this.#state.right].map((side) => ofSide(this.#scene, side));
     const isShown = (dataset) => dataset && sides.some((side) => side.dataset === dataset);
-    const columns = sides.map(({ dataset }) => dataset).filter((dataset, at, all) => all.indexOf(dataset) === at);
+    const columns = sides
+      .map(({ dataset }) => dataset)
+      .filter((dataset, at, all) => all.indexOf(dataset) === at);
     const shown = isShown(own) && isShown(beside) ? columns : columns.slice(0, 1);
     return shown.map((dataset) => ({
       dataset,
@@ -186,7 +203,9 @@ class Page {
 
   #linkedLayer() {
     const sides = [this.#state.right, this.#state.left].map((side) => ofSide(this.#scene, side));
-    const { kind } = sides.find(({ dataset, kind }) => dataset === this.#scene.own && kind !== "imagery") ?? { kind: "prediction" };
+    const { kind } = sides.find(
+      ({ dataset, kind }) => dataset === this.#scene.own && kind !== "imagery",
+    ) ?? { kind: "prediction" };
     return layerOf(this.#scene.own, kind, this.#state.view).name;
   }
 

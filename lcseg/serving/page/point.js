@@ -25,24 +25,34 @@ export class Point {
     const text = byId("point-text");
     const where = make("p", { class: "where" }, placeName(lonlat));
     text.replaceChildren(where, make("p", { class: "quiet" }, "Reading …"));
-    const onBusy = () => text.replaceChildren(where, make("p", { class: "quiet" }, "The server is busy; still asking …"));
+    const onBusy = () =>
+      text.replaceChildren(
+        where,
+        make("p", { class: "quiet" }, "The server is busy; still asking …"),
+      );
     try {
       const [lon, lat] = lonlat;
       const answers = await Promise.all(
-        columns.map(({ dataset }) => ask(`identify/${dataset.id}?lon=${lon}&lat=${lat}`, { signal, onBusy })),
+        columns.map(({ dataset }) =>
+          ask(`identify/${dataset.id}?lon=${lon}&lat=${lat}`, { signal, onBusy }),
+        ),
       );
       if (signal.aborted) return;
       const many = columns.length > 1;
-      const blocks = answers.map((answer, at) => block(answer, many ? columns[at].name : undefined));
+      const blocks = answers.map((answer, at) =>
+        block(answer, many ? columns[at].name : undefined),
+      );
       text.replaceChildren(where, ...blocks);
       // Where the panel is low, as on a phone, the answer would be out of sight.
       if (isAsked) byId("point").scrollIntoView({ block: "nearest" });
-      this.#onAnswer(answers.length === 1 ? summary(answers[0]) : answers.map(summary).join(" → "));
+      this.#onAnswer(answers.map((answer) => summary(answer, many)));
     } catch (error) {
       if (signal.aborted) return;
-      const again = trouble(`No answer: ${error.message}.`, "Retry", () => this.show(lonlat, columns, { isAsked }));
+      const again = trouble(`No answer: ${error.message}.`, "Retry", () =>
+        this.show(lonlat, columns, { isAsked }),
+      );
       text.replaceChildren(where, again);
-      this.#onAnswer("");
+      this.#onAnswer([]);
     }
   }
 }
@@ -53,27 +63,47 @@ function block(answer, title) {
     const why = answer.inside ? "There is no prediction here." : "This is outside of the map.";
     return make("div", {}, head, make("p", { class: "quiet" }, why));
   }
-  const name = make("span", { class: "class best" }, swatch(answer.class.color),
-    make("span", { class: "first" }, answer.class.name));
+  const name = make(
+    "span",
+    { class: "class best" },
+    swatch(answer.class.color),
+    make("span", { class: "first" }, answer.class.name),
+  );
   const rows = answer.probabilities.map((item) => {
     const isBest = item.value === answer.class.value;
-    return make("li", { class: isBest && "is-best" },
-      make("span", { class: "first" }, item.name), bar(item.probability, item.color),
-      make("span", { class: "number" }, percent(item.probability)));
+    return make(
+      "li",
+      { class: isBest && "is-best" },
+      make("span", { class: "first" }, item.name),
+      bar(item.probability, item.color),
+      make("span", { class: "number" }, percent(item.probability)),
+    );
   });
-  const list = make("ul", { class: "probabilities", "aria-label": "Probability of each class" }, ...rows);
+  const list = make(
+    "ul",
+    { class: "probabilities", "aria-label": "Probability of each class" },
+    ...rows,
+  );
   return make("div", {}, head, make("p", {}, name), list, reference(answer));
 }
 
 function reference({ label, class: predicted }) {
   if (!label) return undefined;
   const agrees = label.value === predicted.value;
-  return make("p", { class: "reference" }, "Reference: ", swatch(label.color),
+  return make(
+    "p",
+    { class: "reference" },
+    "Reference: ",
+    swatch(label.color),
     make("span", { class: "first" }, label.name),
-    make("span", { class: agrees ? "agrees" : "differs" }, agrees ? "agrees" : "differs"));
+    make("span", { class: agrees ? "agrees" : "differs" }, agrees ? "agrees" : "differs"),
+  );
 }
 
-const summary = (answer) => (answer.class ? `${answer.class.name} ${percent(answer.confidence)}` : "no data");
+function summary(answer, isShort) {
+  if (!answer.class) return "no data";
+  return isShort ? answer.class.name : `${answer.class.name} ${percent(answer.confidence)}`;
+}
 
 function percent(share) {
   if (share > 0 && share < 0.005) return "< 1 %";
@@ -82,6 +112,7 @@ function percent(share) {
 }
 
 function placeName([lon, lat]) {
-  const side = (degrees, plus, minus) => `${Math.abs(degrees).toFixed(5)}° ${degrees < 0 ? minus : plus}`;
+  const side = (degrees, plus, minus) =>
+    `${Math.abs(degrees).toFixed(5)}° ${degrees < 0 ? minus : plus}`;
   return `${side(lat, "N", "S")}, ${side(lon, "E", "W")}`;
 }

@@ -46,7 +46,8 @@ export function layerOf(dataset, kind, view) {
 export const hasView = (dataset, view) => dataset.layers.some((layer) => layer.name === view);
 
 /** The zoom from which a layer is there. */
-export const minZoomOf = (dataset, layer) => layer.minzoom ?? (layer.name === "imagery" ? 0 : dataset.minzoom);
+export const minZoomOf = (dataset, layer) =>
+  layer.minzoom ?? (layer.name === "imagery" ? 0 : dataset.minzoom);
 
 export function longDate(date) {
   if (!date) return "";

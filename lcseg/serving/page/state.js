@@ -4,8 +4,12 @@
 
 const VIEWS = ["classes", "soft", "confidence", "difference"];
 const SIDES = [
-  "imagery", "prediction", "reference",
-  "beside-imagery", "beside-prediction", "beside-reference",
+  "imagery",
+  "prediction",
+  "reference",
+  "beside-imagery",
+  "beside-prediction",
+  "beside-reference",
 ];
 
 /** Reads a hash into what it holds; what is missing or makes no sense is left out. */
@@ -38,7 +42,12 @@ export function writeHash(state) {
     opacity: Math.round(state.opacity),
   };
   if (state.point) parts.point = state.point.map((degrees) => short(degrees, 6)).join(",");
-  return "#" + Object.entries(parts).map((part) => part.join("=")).join("&");
+  return (
+    "#" +
+    Object.entries(parts)
+      .map((part) => part.join("="))
+      .join("&")
+  );
 }
 
 const short = (number, digits) => Number(number.toFixed(digits));

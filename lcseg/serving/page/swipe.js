@@ -2,7 +2,14 @@
 
 import { byId } from "./elements.js";
 
-const STEPS = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10 };
+const STEPS = {
+  ArrowLeft: -2,
+  ArrowDown: -2,
+  ArrowRight: 2,
+  ArrowUp: 2,
+  PageDown: -10,
+  PageUp: 10,
+};
 
 /** Makes the handle live; onMove gets where it is, in percent of the map's width. */
 export function makeSwipe(onMove) {

@@ -12,6 +12,7 @@ const NOTHING = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAA
 export class Tiles {
   #map;
   #report;
+  #shown = new Set();
   #open = new Map(); // what is not shown yet, by address: { tile, source, state, at, abort }
   #timer = 0;
 
@@ -42,13 +43,9 @@ export class Tiles {
     this.#look();
   }
 
-  /** Forgets the tiles of sources that are shown no longer. */
-  keepOnly(sources) {
-    for (const [address, entry] of this.#open) {
-      if (sources.includes(entry.source)) continue;
-      entry.abort.abort();
-      this.#open.delete(address);
-    }
+  /** Attends to the tiles of these sources alone; those of others wait until they are shown. */
+  showOnly(sources) {
+    this.#shown = new Set(sources);
     this.#look();
   }
 
@@ -63,8 +60,9 @@ export class Tiles {
       else if (this.#open.get(address) === entry) this.#open.delete(address);
     } catch (problem) {
       // OpenLayers frees its place in the queue, and loads the tile again when it is told to.
-      entry.state = problem.waitMs === undefined ? "failed" : "waiting";
-      entry.at = performance.now() + (problem.waitMs ?? 0);
+      const waitMs = problem.name === "AbortError" ? 0 : problem.waitMs;
+      entry.state = waitMs === undefined ? "failed" : "waiting";
+      entry.at = performance.now() + (waitMs ?? 0);
       tile.setState(ERROR);
     }
     this.#look();
@@ -73,11 +71,14 @@ export class Tiles {
   /** Loads again what is due, and gives up what has left the view until it comes back. */
   #look() {
     clearTimeout(this.#timer);
+    const view = this.#map.getView();
+    // A view on its way asks for the tiles of where it goes.
+    const isAtRest = !view.getAnimating() && !view.getInteracting();
     const now = performance.now();
     let next = Infinity;
     for (const entry of this.#open.values()) {
       const isSeen = this.#isSeen(entry);
-      if (entry.state === "loading" && !isSeen) entry.abort.abort();
+      if (entry.state === "loading" && !isSeen && isAtRest) entry.abort.abort();
       if (entry.state !== "waiting" || !isSeen) continue;
       if (entry.at <= now) entry.tile.load();
       else next = Math.min(next, entry.at);
@@ -89,25 +90,30 @@ export class Tiles {
   #tell() {
     const seen = [...this.#open.values()].filter((entry) => this.#isSeen(entry));
     const count = (...states) => seen.filter(({ state }) => states.includes(state)).length;
-    this.#report({ pending: count("loading", "waiting"), failed: count("failed"), far: count("far") });
+    this.#report({
+      pending: count("loading", "waiting"),
+      failed: count("failed"),
+      far: count("far"),
+    });
   }
 
   #isSeen({ tile, source }) {
     const view = this.#map.getView();
     const size = this.#map.getSize();
-    if (!size || !view.isDef()) return false;
+    if (!this.#shown.has(source) || !size || !view.isDef()) return false;
     const grid = source.getTileGrid();
     const [z] = tile.getTileCoord();
     if (z !== grid.getZForResolution(view.getResolution())) return false;
-    return ol.extent.intersects(grid.getTileCoordExtent(tile.getTileCoord()), view.calculateExtent(size));
+    return ol.extent.intersects(
+      grid.getTileCoordExtent(tile.getTileCoord()),
+      view.calculateExtent(size),
+    );
   }
 }
 
 async function fetchInto(tile, address, signal) {
   const image = tile.getImage();
-  const response = await fetch(address, { signal }).catch((error) => {
-    throw error.name === "AbortError" ? { waitMs: 0 } : error;
-  });
+  const response = await fetch(address, { signal, priority: "low" });
   if (response.status === 503) throw { waitMs: retryAfterMs(response) };
   if (!response.ok) throw new Error(`${response.status}`);
   // A tile with a note is a picture of its words, for clients that know nothing else.

@@ -10,17 +10,23 @@ const VIEWS = {
   difference: ["Difference", "Where prediction and reference differ."],
 };
 const KEYS = {
-  confidence: () => [make("span", {}, "0 %"), make("span", { class: "ramp" }), make("span", {}, "100 %")],
+  confidence: () => [
+    make("span", {}, "0 %"),
+    make("span", { class: "ramp" }),
+    make("span", {}, "100 %"),
+  ],
   difference: () => [word("#d62828", "differs"), word("#c8c8c8", "agrees")],
 };
 
 /** Offers the views that a data set has. */
 export function showViews(dataset, chosen) {
-  const segments = Object.keys(VIEWS).filter((view) => hasView(dataset, view)).map((view) => {
-    const input = make("input", { type: "radio", name: "view", value: view });
-    input.checked = view === chosen;
-    return make("label", {}, input, make("span", {}, VIEWS[view][0]));
-  });
+  const segments = Object.keys(VIEWS)
+    .filter((view) => hasView(dataset, view))
+    .map((view) => {
+      const input = make("input", { type: "radio", name: "view", value: view });
+      input.checked = view === chosen;
+      return make("label", {}, input, make("span", {}, VIEWS[view][0]));
+    });
   const focused = byId("views").contains(document.activeElement);
   byId("views").replaceChildren(...segments);
   if (focused) byId("views").querySelector(":checked").focus();

@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from lcseg import __version__
 from lcseg.errors import LcsegError
@@ -175,6 +176,7 @@ def _handle_errors(app: FastAPI) -> None:
         ClosedError: closed,
         LcsegError: unread,
         GoneError: gone,
+        ClientDisconnect: gone,
         TooMuchError: too_much,
         EsriError: refused,
         wmts.KeyValueError: misread,

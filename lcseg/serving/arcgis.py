@@ -181,19 +181,24 @@ _describe("MapServer/legend", _show_legend, "map legend", "The classes, as pictu
 async def export(request: Request, dataset: str, layer: str, keys: Keys) -> Response:
     """A picture of a box: of any size, in any CRS; as TIFF, what the pixels mean."""
     shown = await find_layer(request, dataset, layer)
-    box_crs, crs = (
-        esri.parse_reference(keys.get(key, ""), shown.dataset) for key in ("bboxsr", "imagesr")
-    )
-    if "bbox" not in keys:
-        raise EsriError("bbox is missing")
-    grid = esri.make_grid(
-        esri.parse_bbox(keys["bbox"]), esri.parse_size(keys.get("size", "")), box_crs, crs
-    )
+    # PROJ takes up to half a second for references that it has not met.
+    grid = await gallery_of(request).artist.run(lambda: _parse_grid(keys, shown.dataset))
     if keys.get("f", "image") != "image":
         return _reply(_refer(request, keys, grid), keys)
     kind = _FORMATS.get(keys.get("format", "").lower(), "png")
     write = encode if kind != "tiff" else _geotiff_writer(shown.dataset, layer, grid)
     return await reply_picture(request, dataset, layer, grid, kind, write)
+
+
+def _parse_grid(keys: dict[str, str], dataset: Dataset) -> Grid:
+    """The grid of the picture that is asked for."""
+    box_crs, crs = (
+        esri.parse_reference(keys.get(key, ""), dataset) for key in ("bboxsr", "imagesr")
+    )
+    if "bbox" not in keys:
+        raise EsriError("bbox is missing")
+    box, size = esri.parse_bbox(keys["bbox"]), esri.parse_size(keys.get("size", ""))
+    return esri.make_grid(box, size, box_crs, crs)
 
 
 def _refer(request: Request, keys: dict[str, str], grid: Grid) -> dict[str, Any]:

@@ -34,6 +34,9 @@ from lcseg.serving.catalogue import Entry
 BLOCK_PX = 256
 """Side of the blocks that are predicted for people who look, where blocks need not be blended."""
 
+_POINTERS = ("VRT", "GTI", "STACIT", "STACTA", "PLMOSAIC", "WMS", "WMTS", "WCS")
+"""Drivers of GDAL for texts that name other files and addresses, whatever they are called."""
+
 _LOOK_PX = 1024
 _EDGE = 33
 
@@ -95,7 +98,7 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
     """
     if not entry.allow_vrt:
         for path in filter(None, (entry.image, entry.label, entry.map)):
-            _refuse_vrt(path)
+            _refuse_pointer(path)
     plan = make_plan(_predict_config(entry), [entry.image])
     task = replace(plan.task, products=(CLASSES, PROBABILITIES))
     if not task.blend_px:
@@ -140,12 +143,12 @@ def _predict_config(entry: Entry) -> PredictConfig:
     )
 
 
-def _refuse_vrt(path: str) -> None:
+def _refuse_pointer(path: str) -> None:
     with open_raster(path) as dataset:
-        if dataset.driver == "VRT":
+        if dataset.driver in _POINTERS:
             raise LcsegError(
                 path,
-                "is a VRT, which may show any file of this machine",
+                f"is a {dataset.driver}, which may show any file of this machine",
                 "if you trust it, write allow_vrt = true for it in the file of --config",
             )
 

@@ -158,6 +158,19 @@ def test_vrt_is_refused_by_whatever_name_unless_it_is_trusted(place, tmp_path, w
         assert open_dataset("made", Entry(**paths, allow_vrt=True)).entry.allow_vrt
 
 
+def test_raster_that_asks_a_server_is_refused_like_a_vrt(place, tmp_path):
+    image = tmp_path / "innocent.tif"
+    image.write_text(
+        '<GDAL_WMS><Service name="TMS"><ServerUrl>http://127.0.0.1:1/${z}/${x}/${y}.png</ServerUrl>'
+        "</Service><DataWindow><UpperLeftX>-1</UpperLeftX><UpperLeftY>1</UpperLeftY>"
+        "<LowerRightX>1</LowerRightX><LowerRightY>-1</LowerRightY><TileLevel>1</TileLevel>"
+        "</DataWindow><Projection>EPSG:3857</Projection><BlockSizeX>256</BlockSizeX>"
+        "<BlockSizeY>256</BlockSizeY><BandsCount>4</BandsCount></GDAL_WMS>"
+    )
+    said = refuse(Entry(str(place.bundle), str(image)))
+    assert said.startswith(f"{image}: is a WMS, which may show any file of this machine; ")
+
+
 def test_version_changes_with_each_of_the_files(place, tmp_path):
     shutil.copytree(place.folder, tmp_path / "own")
     own = Place(tmp_path / "own")

@@ -7,8 +7,9 @@ picture = await artist.draw(shown, "classes", tile_grid)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -74,16 +75,11 @@ class Artist:
         Raises:
             BusyError: more blocks wait already than may, or more is being drawn.
         """
-        n_px = picture.height * picture.width
-        if self._drawn_px + n_px > _MOST_PX:
-            raise BusyError
-        self._drawn_px += n_px
-        try:
-            return await _LAYERS[layer](self, shown, picture)
-        except TooMuchError:
-            return draw_note(ZOOM_IN, picture.height, picture.width)
-        finally:
-            self._drawn_px -= n_px
+        with self._make_room(picture):
+            try:
+                return await _LAYERS[layer](self, shown, picture)
+            except TooMuchError:
+                return draw_note(ZOOM_IN, picture.height, picture.width)
 
     async def predict(
         self, shown: Shown, picture: Grid, planes: Sequence[int], patience: int = 1
@@ -118,6 +114,10 @@ class Artist:
 
         What takes too much to be predicted is read from the map, if there is one; see `predict`.
         """
+        with self._make_room(picture):
+            return await self._classify(shown, picture, patience)
+
+    async def _classify(self, shown: Shown, picture: Grid, patience: int = 1) -> np.ndarray:
         try:
             return (await self.predict(shown, picture, [0], patience))[..., 0]
         except TooMuchError:
@@ -138,8 +138,19 @@ class Artist:
             raise TooMuchError
         return found
 
+    @contextmanager
+    def _make_room(self, picture: Grid) -> Iterator[None]:
+        n_px = picture.height * picture.width
+        if self._drawn_px + n_px > _MOST_PX:
+            raise BusyError
+        self._drawn_px += n_px
+        try:
+            yield
+        finally:
+            self._drawn_px -= n_px
+
     async def _draw_classes(self, shown: Shown, picture: Grid) -> Picture:
-        return Picture(await self.classify(shown, picture), shown.dataset.scheme.palette)
+        return Picture(await self._classify(shown, picture), shown.dataset.scheme.palette)
 
     async def _draw_soft(self, shown: Shown, picture: Grid) -> Picture:
         scheme = shown.dataset.scheme
@@ -157,7 +168,7 @@ class Artist:
 
     async def _draw_difference(self, shown: Shown, picture: Grid) -> Picture:
         label_hw = await self.read(read_labels, shown.dataset, picture)
-        class_hw = await self.classify(shown, picture)
+        class_hw = await self._classify(shown, picture)
         return await self.run(lambda: _compare(class_hw, label_hw))
 
     async def _draw_imagery(self, shown: Shown, picture: Grid) -> Picture:

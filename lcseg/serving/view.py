@@ -57,6 +57,7 @@ class View:
         return laid
 
 
+@functools.lru_cache(maxsize=1024)
 def measure(picture: Grid, raster: Grid) -> float | None:
     """Pixels of a raster along a side of one of a picture, where they meet; None: they do not."""
     part = _find_part(picture, raster)

@@ -669,6 +669,19 @@ def test_what_takes_too_long_is_503_and_its_work_dropped(place, gate):
         assert read_metric(address, "lcseg_blocks_predicted_total") == 3
 
 
+def test_more_pictures_than_there_is_room_for_are_503(place, gate):
+    config = ServeConfig(model=str(place.bundle), image=str(place.image))
+    with running(config) as address, ThreadPoolExecutor(40) as pool:
+        close_gate(gate)
+        path = EXPORT.replace("made", "scene") + WHOLE.replace("700,700", "1024,1024")
+        asking = [pool.submit(httpx.get, address + path, timeout=PATIENCE_S) for _ in range(40)]
+        wait_until(lambda: sum(each.done() for each in asking) == 8)
+        assert {each.result().status_code for each in asking if each.done()} == {503}
+        gate.may_answer.set()
+        statuses = Counter(each.result().status_code for each in asking)
+    assert statuses == {200: 32, 503: 8}
+
+
 def test_pixels_are_held_for_some_clients_at_a_time(place, caplog):
     info = json.loads((place.bundle / "bundle.json").read_text())
     body = save(PIXELS)

@@ -5,13 +5,11 @@ arcgis/rest/services/dover/classes/ImageServer/exportImage?bbox=…&size=800,600
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -19,7 +17,7 @@ from lcseg.classes import IGNORE
 from lcseg.raster.cog import CogProfile, class_map_profile
 from lcseg.raster.geotiff import encode_geotiff
 from lcseg.raster.grid import Grid
-from lcseg.serving import esri
+from lcseg.serving import esri, services
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.esri import EsriError
 from lcseg.serving.pictures import Picture, encode
@@ -35,7 +33,6 @@ from lcseg.serving.tiling import tile_grid
 
 router = APIRouter(prefix="/arcgis/rest", tags=["arcgis"])
 
-_SWATCH_PX = 20
 _FORMATS = {"jpg": "jpeg", "tiff": "tiff"}
 """All others, of which there are many names, are PNG."""
 
@@ -78,13 +75,11 @@ async def list_folders(request: Request, keys: Keys) -> Response:
 async def list_services(request: Request, dataset: str, keys: Keys) -> Response:
     """The services of a data set, two for each layer."""
     found = (await find_layer(request, dataset, "imagery")).dataset
-    services = esri.list_services(found)
-    return _reply({"currentVersion": esri.VERSION, "folders": [], "services": services}, keys)
+    listed = services.list_services(found)
+    return _reply({"currentVersion": esri.VERSION, "folders": [], "services": listed}, keys)
 
 
-def _describe(
-    path: str, describe: Callable[[Dataset, str], dict[str, Any]], name: str, purpose: str
-) -> None:
+def _describe(path: str, describe: Callable[[Dataset, str], dict[str, Any]], purpose: str) -> None:
     """Add a resource that is a function of a data set and a layer."""
 
     async def show(request: Request, dataset: str, layer: str, keys: Keys) -> Response:
@@ -95,87 +90,20 @@ def _describe(
     # esri-leaflet writes a slash at the end.
     for end in ("", "/"):
         whole = f"/services/{{dataset}}/{{layer}}/{path}{end}"
-        router.add_api_route(whole, show, name=name, include_in_schema=not end)
+        router.add_api_route(whole, show, name=path, include_in_schema=not end)
 
 
-def _show_table(dataset: Dataset, layer: str) -> dict[str, Any]:
-    fields = [{"name": "OBJECTID", "type": "esriFieldTypeOID", "alias": "OBJECTID"}]
-    fields += [
-        {"name": name, "type": f"esriFieldType{kind}", "alias": name}
-        for name, kind in (
-            ("Value", "Integer"),
-            ("ClassName", "String"),
-            ("Red", "Integer"),
-            ("Green", "Integer"),
-            ("Blue", "Integer"),
-        )
-    ]
-    features = [
-        {
-            "attributes": {
-                "OBJECTID": value,
-                "Value": value,
-                "ClassName": name,
-                "Red": color[0],
-                "Green": color[1],
-                "Blue": color[2],
-            }
-        }
-        for value, name, color in esri.list_entries(dataset, layer)
-    ]
-    return {"objectIdFieldName": "OBJECTID", "fields": fields, "features": features}
-
-
-def _show_colors(dataset: Dataset, layer: str) -> dict[str, Any]:
-    return {"colormap": [[value, *rgb] for value, _, rgb in esri.list_entries(dataset, layer)]}
-
-
-def _show_properties(dataset: Dataset, layer: str) -> dict[str, Any]:
-    date = {"AcquisitionDate": dataset.date} if dataset.date else {}
-    kind = "Thematic" if esri.list_entries(dataset, layer) else "Generic"
-    return {"DataType": kind, "BandProperties": [{"BandName": layer}], **date}
-
-
-def _show_legend(dataset: Dataset, layer: str) -> dict[str, Any]:
-    legend = []
-    entries = esri.list_entries(dataset, "classes" if layer == "soft" else layer)
-    palette = np.array([rgb for _, _, rgb in entries], np.uint8)
-    for value, name, _ in entries:
-        swatch = Picture(np.full((_SWATCH_PX, _SWATCH_PX), value, np.uint8), palette)
-        legend.append(
-            {
-                "label": name,
-                "url": f"{layer}-{value}",
-                "imageData": base64.b64encode(encode(swatch, "png")).decode(),
-                "contentType": "image/png",
-                "height": _SWATCH_PX,
-                "width": _SWATCH_PX,
-                "values": [value],
-            }
-        )
-    title = f"{dataset.title}: {layer}"
-    return {
-        "layers": [
-            {
-                "layerId": 0,
-                "layerName": title,
-                "layerType": "Raster Layer",
-                "minScale": 0,
-                "maxScale": 0,
-                "legend": legend,
-            }
-        ]
-    }
-
-
-_describe("ImageServer", esri.describe_image, "image service", "An image service.")
-_describe("ImageServer/rasterAttributeTable", _show_table, "table", "The classes.")
-_describe("ImageServer/colormap", _show_colors, "colors", "The colours of the classes.")
-_describe("ImageServer/keyProperties", _show_properties, "properties", "What else is known.")
-_describe("ImageServer/legend", _show_legend, "image legend", "The classes, as pictures.")
-_describe("MapServer", esri.describe_map, "map service", "A map service.")
-_describe("MapServer/0", esri.describe_layer, "map layer", "The layer of a map service.")
-_describe("MapServer/legend", _show_legend, "map legend", "The classes, as pictures.")
+for _path, _describer, _purpose in (
+    ("ImageServer", services.describe_image, "An image service."),
+    ("ImageServer/rasterAttributeTable", services.describe_table, "The classes."),
+    ("ImageServer/colormap", services.describe_colors, "The colours of the classes."),
+    ("ImageServer/keyProperties", services.describe_properties, "What else is known."),
+    ("ImageServer/legend", services.describe_legend, "The classes, as pictures."),
+    ("MapServer", services.describe_map, "A map service."),
+    ("MapServer/0", services.describe_layer, "The layer of a map service."),
+    ("MapServer/legend", services.describe_legend, "The classes, as pictures."),
+):
+    _describe(_path, _describer, _purpose)
 
 
 async def export(request: Request, dataset: str, layer: str, keys: Keys) -> Response:

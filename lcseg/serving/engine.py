@@ -116,9 +116,11 @@ class Engine:
 def _load(errands: list[_Errand]) -> list[Backend]:
     (task,) = (errand.task for errand in errands)
     backend = load_backend(task.model, task.model_sha256, task.backend)
-    side = task.block_px + 2 * backend.info.halo_px
-    image_hwc = np.zeros((side, side, len(backend.info.bands)), backend.info.dtype)
-    _answer([_Question(backend, image_hwc)])
+    info, side = backend.info, task.block_px + 2 * backend.info.halo_px
+    # TensorFlow traces a function anew until it has seen that number and size of blocks differ.
+    for number, side_px in ((1, side), (2, side), (1, side + info.stride_px)):
+        image_hwc = np.zeros((side_px, side_px, len(info.bands)), info.dtype)
+        _answer([_Question(backend, image_hwc)] * number)
     return [backend]
 
 

@@ -1,6 +1,6 @@
-"""What ArcGIS calls a service: how it describes itself, its places and its errors.
+"""How ArcGIS says places: boxes, points, spatial references; and what it is told where it errs.
 
-describe_service(dataset, "classes")           # of …/rest/services/dover/classes/ImageServer
+grid = make_grid(parse_bbox("0,0,9,9"), parse_size("800,600"), "EPSG:3857", "EPSG:26918")
 """
 
 from __future__ import annotations
@@ -11,25 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from lcseg.classes import IGNORE
 from lcseg.errors import LcsegError
-from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.crs import authority_code, transform_places
-from lcseg.raster.grid import EQUATOR_RADIUS_M, Grid
+from lcseg.raster.grid import Grid
 from lcseg.serving.dataset import Dataset
-from lcseg.serving.layers import DIFFERENCE_NAMES, DIFFERENCE_PALETTE, TITLES, list_layers
-from lcseg.serving.tiling import TILE_PX, measure_zooms
 
 VERSION = 11.1
 MAX_SIDE_PX = 4096
 WEB_MERCATOR = 3857
 
-_HALF = math.pi * EQUATOR_RADIUS_M
 _OLD_NAMES = {102100: WEB_MERCATOR, 102113: WEB_MERCATOR, 900913: WEB_MERCATOR}
 """Numbers that Web Mercator had before EPSG gave it one."""
 
-_DPI = 96
-_INCH_M = 0.0254
 _EDGE = 21
 _MOST_JSON = 4096
 
@@ -166,154 +159,6 @@ def say_extent(grid: Grid) -> dict[str, Any]:
         "xmax": right,
         "ymax": top,
         "spatialReference": reference,
-    }
-
-
-def describe_service(dataset: Dataset, layer: str) -> dict[str, Any]:
-    """What an image service and a map service say of themselves alike."""
-    crs = f"EPSG:{WEB_MERCATOR}"
-    grid = dataset.grid
-    box = make_grid(grid.bounds(), (1, 1), grid.crs or crs, crs)
-    extent = say_extent(box)
-    return {
-        "currentVersion": VERSION,
-        "name": f"{dataset.id}/{layer}",
-        "description": f"{dataset.title}: {TITLES[layer]}",
-        "serviceDescription": f"{dataset.title}: {TITLES[layer]}",
-        "copyrightText": "",
-        "extent": extent,
-        "initialExtent": extent,
-        "fullExtent": extent,
-        "spatialReference": extent["spatialReference"],
-        "supportedImageFormatTypes": "PNG,PNG8,PNG24,PNG32,JPG,JPGPNG,TIFF",
-        "tileInfo": _describe_tiles(dataset),
-    }
-
-
-def describe_image(dataset: Dataset, layer: str) -> dict[str, Any]:
-    """An image service; see "Image Service" in the ArcGIS REST API."""
-    service = describe_service(dataset, layer)
-    extent = service["extent"]
-    ratio = (extent["xmax"] - extent["xmin"]) / dataset.grid.width
-    is_thematic = bool(list_entries(dataset, layer))
-    n_bands = 1 if is_thematic or layer == "confidence" else 3
-    kind = "Thematic" if is_thematic else "Generic"
-    values = {"minValues": [0] * n_bands, "maxValues": [_find_highest(dataset, layer)] * n_bands}
-    # White is no lack of data.
-    nothing = {"noDataValue": IGNORE} if n_bands == 1 else {}
-    return (
-        service
-        | values
-        | nothing
-        | {
-            "serviceDataType": f"esriImageServiceDataType{kind}",
-            "pixelSizeX": ratio,
-            "pixelSizeY": (extent["ymax"] - extent["ymin"]) / dataset.grid.height,
-            "bandCount": n_bands,
-            "pixelType": "U8",
-            "capabilities": "Image,Metadata,Pixels",
-            "defaultResamplingMethod": "Nearest",
-            "hasRasterAttributeTable": is_thematic,
-            "hasColormap": is_thematic,
-            "hasHistograms": False,
-            "hasMultidimensions": False,
-            "allowRasterFunction": False,
-            "rasterFunctionInfos": [],
-            "singleFusedMapCache": False,
-            "maxImageWidth": MAX_SIDE_PX,
-            "maxImageHeight": MAX_SIDE_PX,
-            "exportTilesAllowed": False,
-            "mensurationCapabilities": "",
-        }
-    )
-
-
-def describe_map(dataset: Dataset, layer: str) -> dict[str, Any]:
-    """A map service of one layer; see "Map Service" in the ArcGIS REST API."""
-    service = describe_service(dataset, layer)
-    return service | {
-        "mapName": service["description"],
-        "layers": [
-            {
-                "id": 0,
-                "name": TITLES[layer],
-                "parentLayerId": -1,
-                "defaultVisibility": True,
-                "subLayerIds": None,
-                "minScale": 0,
-                "maxScale": 0,
-                "type": "Raster Layer",
-            }
-        ],
-        "tables": [],
-        "singleFusedMapCache": True,
-        "units": "esriMeters",
-        "capabilities": "Map,Query",
-        "maxImageWidth": MAX_SIDE_PX,
-        "maxImageHeight": MAX_SIDE_PX,
-        "exportTilesAllowed": False,
-    }
-
-
-def describe_layer(dataset: Dataset, layer: str) -> dict[str, Any]:
-    """The one layer of a map service."""
-    service = describe_service(dataset, layer)
-    return {
-        "currentVersion": VERSION,
-        "id": 0,
-        "name": TITLES[layer],
-        "type": "Raster Layer",
-        "description": service["description"],
-        "extent": service["extent"],
-        "minScale": 0,
-        "maxScale": 0,
-        "defaultVisibility": True,
-        "capabilities": "Map,Query",
-    }
-
-
-def list_entries(dataset: Dataset, layer: str) -> list[tuple[int, str, tuple[int, int, int]]]:
-    """Value, name and colour of what a layer tells apart; empty where it shows no classes."""
-    if layer in ("classes", "labels"):
-        names, palette = dataset.scheme.names, dataset.scheme.palette
-    elif layer == "difference":
-        names, palette = DIFFERENCE_NAMES, DIFFERENCE_PALETTE
-    else:
-        return []
-    colors = palette.tolist()
-    return [
-        (i, name, tuple(color)) for i, (name, color) in enumerate(zip(names, colors, strict=True))
-    ]
-
-
-def _find_highest(dataset: Dataset, layer: str) -> int:
-    entries = list_entries(dataset, layer)
-    if entries:
-        return len(entries) - 1
-    return PROBABILITY_ONE if layer == "confidence" else 255
-
-
-def list_services(dataset: Dataset) -> list[dict[str, str]]:
-    """The services of a data set, as its folder lists them."""
-    kinds = ("ImageServer", "MapServer")
-    layers = list_layers(dataset)
-    return [{"name": f"{dataset.id}/{name}", "type": kind} for name in layers for kind in kinds]
-
-
-def _describe_tiles(dataset: Dataset) -> dict[str, Any]:
-    resolutions = [2 * _HALF / TILE_PX / 2**z for z in range(measure_zooms(dataset).most + 1)]
-    return {
-        "rows": TILE_PX,
-        "cols": TILE_PX,
-        "dpi": _DPI,
-        "format": "PNG",
-        "compressionQuality": 0,
-        "origin": {"x": -_HALF, "y": _HALF},
-        "spatialReference": say_reference(f"EPSG:{WEB_MERCATOR}"),
-        "lods": [
-            {"level": z, "resolution": pixel, "scale": pixel * _DPI / _INCH_M}
-            for z, pixel in enumerate(resolutions)
-        ],
     }
 
 

@@ -19,6 +19,8 @@ TMS_ID = "WebMercatorQuad"
 TMS = morecantile.tms.get(TMS_ID)
 TILE_PX = 256
 MAX_ZOOM = 24
+HALF_WORLD_M = math.pi * EQUATOR_RADIUS_M
+"""From the middle of Web Mercator to its edge."""
 
 _CRS = "EPSG:3857"
 _CLOSER = 3
@@ -45,7 +47,7 @@ def tile_grid(z: int, x: int, y: int) -> Grid:
     """
     if not 0 <= z <= MAX_ZOOM or not (0 <= x < 2**z and 0 <= y < 2**z):
         raise UnknownError
-    half = math.pi * EQUATOR_RADIUS_M
+    half = HALF_WORLD_M
     pixel = 2 * half / TILE_PX / 2**z
     left, top = x * TILE_PX * pixel - half, half - y * TILE_PX * pixel
     return Grid(TILE_PX, TILE_PX, (pixel, 0.0, left, 0.0, -pixel, top), _CRS)
@@ -56,7 +58,7 @@ def measure_zooms(dataset: Dataset, layer: str = "classes") -> Zooms:
     _, south, _, north = dataset.bounds_lonlat
     ground_m = pixel_size_m(dataset.grid) or 1.0
     latitude = math.radians(max(min((south + north) / 2, 85), -85))
-    widest = 2 * math.pi * EQUATOR_RADIUS_M / TILE_PX * math.cos(latitude)
+    widest = 2 * HALF_WORLD_M / TILE_PX * math.cos(latitude)
     native = math.ceil(math.log2(widest / ground_m) - 1e-3)
     native = max(min(native, MAX_ZOOM - _CLOSER), 0)
     has_levels = layer == "imagery" or (layer == "classes" and dataset.map_levels)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import CRS, LEFT, SIZE_PX, TOP, Place
 
-from lcseg.serving import esri
+from lcseg.serving import esri, services
 from lcseg.serving.catalogue import Entry
 from lcseg.serving.dataset import Dataset, open_dataset
 from lcseg.serving.esri import EsriError
@@ -164,8 +164,10 @@ def test_anything_is_understood_or_refused(dataset, text):
 
 @pytest.mark.parametrize("layer", ["classes", "labels", "difference", "imagery", "confidence"])
 def test_service_says_where_it_is_and_what_it_shows(dataset, layer, place):
-    service = esri.describe_image(dataset, layer)
-    text = json.dumps([service, esri.describe_map(dataset, layer), esri.list_services(dataset)])
+    service = services.describe_image(dataset, layer)
+    text = json.dumps(
+        [service, services.describe_map(dataset, layer), services.list_services(dataset)]
+    )
     assert str(place.folder) not in text
     assert "NaN" not in text
     extent = service["extent"]
@@ -173,7 +175,7 @@ def test_service_says_where_it_is_and_what_it_shows(dataset, layer, place):
     assert (extent["xmin"], extent["ymax"]) == pytest.approx(
         (grid.bounds()[0], grid.bounds()[3]), abs=1e-6
     )
-    names = [name for _, name, _ in esri.list_entries(dataset, layer)]
+    names = [name for _, name, _ in services.list_entries(dataset, layer)]
     assert service["hasRasterAttributeTable"] == bool(names)
     if layer in ("classes", "labels"):
         assert names == list(dataset.scheme.names)

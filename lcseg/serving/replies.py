@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -115,8 +114,3 @@ async def _watch(request: Request) -> None:
 def base_url(request: Request) -> str:
     """The address of the server as the client sees it, without a slash at the end."""
     return str(request.base_url).rstrip("/")
-
-
-def clean(value: float) -> float | None:
-    """A number for JSON, which knows no NaN."""
-    return value if math.isfinite(value) else None

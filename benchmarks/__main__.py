@@ -12,6 +12,7 @@ NAMES = (
     "predict",
     "seams",
     "export",
+    "serve",
     "compression",
 )
 

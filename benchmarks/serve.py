@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import itertools
 import random
 import socket
@@ -196,6 +197,9 @@ def main() -> None:
             middle, late = warm_ms[len(warm_ms) // 2], warm_ms[int(0.95 * len(warm_ms))]
             print(f"{len(warm_ms)} warm tiles, one client: median {middle:.1f} ms")
             say("95th percentile of a warm tile", late, TARGET_WARM_MS, " ms")
+            if importlib.util.find_spec("titiler") is None:
+                print("titiler is not installed: pip install titiler.core")
+                return
             others = list(itertools.starmap(other_path, tiles))[:60]
             with served(titiler, other, other_path(*first)):
                 rivals = {

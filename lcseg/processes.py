@@ -105,7 +105,7 @@ def run_parts(
     """
     if not parts:
         return
-    if team.is_alone:
+    if team.is_alone or (len(parts) == 1 and not team.scheduler):
         for part in parts:
             yield part, work(part)
         return

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import settings
 from rasterio.transform import Affine
 
 from lcseg.runtime import start_tensorflow
@@ -24,6 +25,10 @@ from lcseg.model.config import UNetConfig  # noqa: E402
 from lcseg.records.config import ConvertConfig  # noqa: E402
 from lcseg.records.conversion import convert  # noqa: E402
 from lcseg.synthetic import Landscape, make_landscape  # noqa: E402
+
+# The same cases in every run.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile("fixed")
 
 CRS = "EPSG:26918"
 TRANSFORM = (1.0, 0.0, 400_000.0, 0.0, -1.0, 4_300_000.0)

@@ -5,6 +5,7 @@ lcseg demo --out=demo-run --serve
 
 from __future__ import annotations
 
+import threading
 import webbrowser
 
 from lcseg import cli
@@ -22,7 +23,8 @@ def main(config: DemoConfig) -> None:
 
     def open_page(address: str) -> None:
         print(list_addresses(address), flush=True)
-        webbrowser.open(address)
+        # Beside the server: some browsers do not return until they have the page.
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     stages = travel(config)
     print(f"\n{describe(stages)}\n\nopen {config.out}/index.html")

@@ -25,3 +25,5 @@ class DemoConfig:
         require_local(self.out, "out")
         if self.epochs < 1 or not 0 <= self.seed < 2**31:
             raise ValueError("--epochs must be at least 1, --seed from 0 to less than 2^31")
+        if not 0 <= self.port < 2**16:
+            raise ValueError("--port must be from 0 to 65535")

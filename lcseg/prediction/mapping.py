@@ -9,12 +9,11 @@ from __future__ import annotations
 import glob
 import logging
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lcseg.errors import LcsegError
+from lcseg.errors import InterruptedRunError, LcsegError
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.delivery import count_classes, deliver, is_done, require_free
 from lcseg.prediction.parts import forget, predict_part
@@ -71,16 +70,17 @@ def predict_maps(config: PredictConfig) -> list[PredictSummary]:
                 is_there = bool(plan.parts) and is_done(plan, each)
                 if plan.parts and not is_there:
                     require_free(plan, each)
+                    summaries.append(_carry_out(plan, each, started_s, team))
+                    is_there = True
+                is_anything_there |= is_there
+            except _NothingThereError:
+                continue
+            except InterruptedRunError:
+                raise
             except LcsegError as error:
                 # The others can be mapped all the same.
                 _LOG.warning("left out: %s", error)
                 refused.append(error)
-                continue
-            if plan.parts and not is_there:
-                with suppress(_NothingThereError):
-                    summaries.append(_carry_out(plan, each, started_s, team))
-                    is_there = True
-            is_anything_there |= is_there
     if refused:
         raise LcsegError(
             f"--images={config.images}",
@@ -144,7 +144,7 @@ def _finish_parts(
     todo = [part for part in plan.parts if part.number not in done]
     shop.sweep(plan.parts, done)
     # Local workers share the cores; one alone, or those of a cluster, have theirs.
-    is_shared = not team.is_alone and not team.scheduler
+    is_shared = not team.is_alone and not team.scheduler and len(todo) > 1
     threads = max(count_cores() // team.workers, 1) if is_shared else 0
     work = partial(predict_part, folder=str(shop.stage), threads=threads)
     total = sum(_pixels(part) for part in plan.parts)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -30,8 +31,7 @@ from lcseg.serving.store import BusyError
 _LOG = logging.getLogger("lcseg")
 _COME_AGAIN_S = 2
 _MOST_BODY = 1 << 16
-_MOST_PIXELS = 1 << 26
-"""Bytes that a body of pixels may have."""
+_MOST_PIXEL_BYTES = 1 << 26
 
 _MOST_TARGET = 1 << 13
 
@@ -42,6 +42,8 @@ _HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    # Also of the page: after an upgrade, what is old must not run beside what is new.
+    "Cache-Control": "no-cache",
     "Vary": "Origin",
 }
 
@@ -111,12 +113,12 @@ async def _guard(request: Request, answer: Handler) -> Response:
     gallery: Gallery = request.app.state.gallery
     started_s = time.monotonic()
     length = request.headers.get("content-length", "0")
-    most = _MOST_PIXELS if request.url.path.endswith(network.PATH) else _MOST_BODY
+    most = _MOST_PIXEL_BYTES if request.url.path.endswith(network.PATH) else _MOST_BODY
     is_chunked = "transfer-encoding" in request.headers
     if is_chunked or not length.isdecimal() or int(length) > most:
-        response: Response = _reply_error("the body is too large", 413)
+        response: Response = _tell(request, 413, "the body is too large, or does not say how large")
     elif len(request.url.query) > _MOST_TARGET:
-        response = _reply_error("the address is too long", 414)
+        response = _tell(request, 414, "the address is too long")
     else:
         try:
             response = await answer(request)
@@ -165,6 +167,11 @@ def _handle_errors(app: FastAPI) -> None:
         assert isinstance(error, wmts.KeyValueError)
         return error.reply()
 
+    async def misspelt(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        return _tell(request, 422, f"{first['loc'][-1]}: {first['msg']}")
+
     async def plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         return _tell(request, error.status_code, str(error.detail))
@@ -180,6 +187,7 @@ def _handle_errors(app: FastAPI) -> None:
         TooMuchError: too_much,
         EsriError: refused,
         wmts.KeyValueError: misread,
+        RequestValidationError: misspelt,
         HTTPException: plain,
     }
     for kind, handler in handlers.items():

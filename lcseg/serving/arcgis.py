@@ -21,7 +21,7 @@ from lcseg.serving import esri, services
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.esri import EsriError
 from lcseg.serving.pictures import Picture, encode
-from lcseg.serving.places import inspect_place
+from lcseg.serving.places import inspect_place, make_point
 from lcseg.serving.replies import (
     base_url,
     find_layer,
@@ -115,7 +115,7 @@ async def export(request: Request, dataset: str, layer: str, keys: Keys) -> Resp
         return _reply(_refer(request, keys, grid), keys)
     kind = _FORMATS.get(keys.get("format", "").lower(), "png")
     write = encode if kind != "tiff" else _geotiff_writer(shown.dataset, layer, grid)
-    return await reply_picture(request, dataset, layer, grid, kind, write)
+    return await reply_picture(request, shown, layer, grid, kind, write)
 
 
 def _parse_grid(keys: dict[str, str], dataset: Dataset) -> Grid:
@@ -158,30 +158,54 @@ def _geotiff_writer(dataset: Dataset, layer: str, grid: Grid) -> Callable[[Pictu
 
 
 async def identify(request: Request, dataset: str, layer: str, keys: Keys) -> Response:
-    """What the layer says of a place."""
+    """What the layer says of a place, and what the model says of it."""
     shown = await find_layer(request, dataset, layer)
-    x, y, crs = esri.parse_point(keys.get("geometry", ""), keys.get("sr", ""), shown.dataset)
     artist = gallery_of(request).artist
+    x, y, crs = await artist.run(
+        lambda: esri.parse_point(keys.get("geometry", ""), keys.get("sr", ""), shown.dataset)
+    )
+    picture = await until_gone(request, artist.draw(shown, layer, make_point(x, y, crs)))
     place = await until_gone(request, inspect_place(artist, shown, x, y, crs))
-    found = place.class_index
+    value, name = _read_value(picture, services.list_entries(shown.dataset, layer))
     names = shown.dataset.scheme.names
-    attributes = dict(zip(names, place.probabilities, strict=True)) if place.probabilities else {}
+    shares = dict(zip(names, place.probabilities, strict=True)) if place.probabilities else {}
+    attributes = {"Pixel Value": value, "ClassName": name, **shares}
+    title = services.say_title(shown.dataset, layer)
     return _reply(
         {
             "objectId": 0,
             "name": "Pixel",
-            "value": "NoData" if found is None else str(found),
+            "value": value,
             "location": {"x": x, "y": y, "spatialReference": esri.say_reference(crs)},
-            "properties": {
-                "Values": ["NoData" if found is None else str(found)],
-                "ClassName": None if found is None else names[found],
-                "Probabilities": attributes,
-            },
+            "properties": {"Values": [value], "ClassName": name, "Probabilities": shares},
             "catalogItems": None,
             "catalogItemVisibilities": [],
+            # As map services answer, which QGIS expects of both.
+            "results": [
+                {
+                    "layerId": 0,
+                    "layerName": title,
+                    "displayFieldName": "ClassName",
+                    "value": value,
+                    "attributes": attributes,
+                }
+            ],
         },
         keys,
     )
+
+
+def _read_value(
+    picture: Picture, entries: list[tuple[int, str, tuple[int, int, int]]]
+) -> tuple[str, str | None]:
+    """The value of a picture of one pixel, and its name if it has one."""
+    values = picture.values[0, 0]
+    if picture.palette is None:
+        *colors, opaque = values.tolist()
+        return (" ".join(map(str, colors)) if opaque else "NoData"), None
+    if values == IGNORE:
+        return "NoData", None
+    return str(values), next((name for index, name, _ in entries if index == values), None)
 
 
 @router.get("/services/{dataset}/{layer}/ImageServer/tile/{z}/{row}/{col}", response_class=Response)
@@ -190,13 +214,15 @@ async def show_tile(
     request: Request, dataset: str, layer: str, z: int, row: int, col: int
 ) -> Response:
     """A tile of 256 px in Web Mercator; the row comes first."""
-    return await reply_picture(request, dataset, layer, tile_grid(z, col, row), "png")
+    shown = await find_layer(request, dataset, layer)
+    return await reply_picture(request, shown, layer, tile_grid(z, col, row), "png")
 
 
 for _path, _answer in (
     ("ImageServer/exportImage", export),
     ("MapServer/export", export),
     ("ImageServer/identify", identify),
+    ("MapServer/identify", identify),
 ):
     for _method in ("GET", "POST"):
         router.add_api_route(

@@ -79,7 +79,7 @@ class Artist:
             try:
                 return await _LAYERS[layer](self, shown, picture)
             except TooMuchError:
-                return draw_note(ZOOM_IN, picture.height, picture.width)
+                return await self.run(lambda: draw_note(ZOOM_IN, picture.height, picture.width))
 
     async def predict(
         self, shown: Shown, picture: Grid, planes: Sequence[int], patience: int = 1
@@ -103,7 +103,7 @@ class Artist:
         view = await self.run(lambda: _look_closely(picture, grid, _COARSEST * patience))
         if view is None:
             return np.full((picture.height, picture.width, len(planes)), IGNORE, np.uint8)
-        around, numbers = list_blocks(view, side)
+        around, numbers = await self.run(lambda: list_blocks(view, side))
         if len(numbers) > self._max_blocks * patience:
             raise TooMuchError
         blocks = await self._store.fetch(shown.dataset, shown.backend, numbers)
@@ -112,9 +112,11 @@ class Artist:
     async def classify(self, shown: Shown, picture: Grid, patience: int = 1) -> np.ndarray:
         """Classes under each pixel of a picture, uint8 [H, W], 255 where nothing is mapped.
 
-        What takes too much to be predicted is read from the map, if there is one; see `predict`.
+        What takes too much to be predicted is read from the map, if there is one, and then there
+        is no need for patience; see `predict`.
         """
         with self._make_room(picture):
+            patience = 1 if shown.dataset.map_levels else patience
             return await self._classify(shown, picture, patience)
 
     async def _classify(self, shown: Shown, picture: Grid, patience: int = 1) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -34,8 +35,8 @@ from lcseg.serving.catalogue import Entry
 BLOCK_PX = 256
 """Side of the blocks that are predicted for people who look, where blocks need not be blended."""
 
-_POINTERS = ("VRT", "GTI", "STACIT", "STACTA", "PLMOSAIC", "WMS", "WMTS", "WCS")
-"""Drivers of GDAL for texts that name other files and addresses, whatever they are called."""
+_PLAIN = ("GTiff", "COG", "HFA", "JP2OpenJPEG", "NITF", "ENVI", "EHdr", "AAIGrid", "PNG", "JPEG")
+"""Drivers of GDAL for files that hold their pixels themselves; many others name files and hosts."""
 
 _LOOK_PX = 1024
 _EDGE = 33
@@ -73,7 +74,7 @@ class Dataset:
     @cached_property
     def version(self) -> str:
         """One checksum for all that pictures of it depend on."""
-        text = f"{__version__} {self.task.digest} {self.files} {self.limits} {self.title}"
+        text = f"{__version__} {self.task.digest} {self.files} {self.limits} {self.entry}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
@@ -84,6 +85,11 @@ class Dataset:
         x, y = self.grid.affine @ (cols, rows)
         lon, lat = transform_places(self.grid.crs or "", LONLAT, x, y, self.entry.image)
         return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+
+    @property
+    def prediction_version(self) -> str:
+        """One checksum for all that its blocks depend on: the model, the image, how it is read."""
+        return self.task.digest
 
     def is_current(self) -> bool:
         """Whether all files are as they were when it was opened."""
@@ -98,7 +104,9 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
     """
     if not entry.allow_vrt:
         for path in filter(None, (entry.image, entry.label, entry.map)):
-            _refuse_pointer(path)
+            _require_plain(path)
+    paths = _list_files(entry)
+    files = identify(paths)
     plan = make_plan(_predict_config(entry), [entry.image])
     task = replace(plan.task, products=(CLASSES, PROBABILITIES))
     if not task.blend_px:
@@ -107,11 +115,11 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
     if entry.label:
         with open_label(entry.label, plan.grid, plan.scheme, entry.label_band):
             pass
-    model = entry.model if plan.task.backend == "onnx" else f"{entry.model}/{FILE}"
-    paths = [model, *source_files(entry.image)]
-    paths += [file for path in (entry.label, entry.map) if path for file in source_files(path)]
     image_levels = list_levels(entry.image)
     shown, limits = _choose_look(entry, plan.info, plan.task.scene.images[0].alpha, image_levels)
+    map_levels = _open_map(entry.map, plan.grid, plan.info) if entry.map else ()
+    if identify(paths) != files:
+        raise LcsegError(entry.image, "or what goes with it changed while it was opened")
     return Dataset(
         id=identifier,
         entry=entry,
@@ -119,8 +127,8 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
         task=task,
         grid=plan.grid,
         date=entry.date or plan.date,
-        files=identify(paths),
-        map_levels=_open_map(entry.map, plan.grid, plan.info) if entry.map else (),
+        files=files,
+        map_levels=map_levels,
         image_levels=image_levels,
         image_bands=shown,
         alpha=plan.task.scene.images[0].alpha,
@@ -143,9 +151,16 @@ def _predict_config(entry: Entry) -> PredictConfig:
     )
 
 
-def _refuse_pointer(path: str) -> None:
+def _list_files(entry: Entry) -> list[str]:
+    """The files that it depends on."""
+    rasters = [path for path in (entry.image, entry.label, entry.map) if path]
+    model = entry.model if Path(entry.model).is_file() else f"{entry.model}/{FILE}"
+    return [model, *(file for path in rasters for file in source_files(path))]
+
+
+def _require_plain(path: str) -> None:
     with open_raster(path) as dataset:
-        if dataset.driver in _POINTERS:
+        if dataset.driver not in _PLAIN:
             raise LcsegError(
                 path,
                 f"is a {dataset.driver}, which may show any file of this machine",
@@ -154,10 +169,10 @@ def _refuse_pointer(path: str) -> None:
 
 
 def _open_map(path: str, grid: Grid, info: BundleInfo) -> tuple[Level, ...]:
-    """The levels of a map, which must be of this image by this model."""
+    """The levels of a map, which must be on the grid of the image, and by this model."""
     levels = list_levels(path)
     if levels[0].grid != grid:
-        raise LcsegError(path, "does not lie on the grid of the image", "map this very image")
+        raise LcsegError(path, "does not lie on the grid of the image", "map the image")
     if read_tags(path).get("lcseg_model") != info.model_sha256:
         raise LcsegError(path, "was not made by this model", "map the image again")
     return levels

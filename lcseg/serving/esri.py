@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,13 @@ WEB_MERCATOR = 3857
 _OLD_NAMES = {102100: WEB_MERCATOR, 102113: WEB_MERCATOR, 900913: WEB_MERCATOR}
 """Numbers that Web Mercator had before EPSG gave it one."""
 
+_BARE_POINT = re.compile(r"\s*\{\s*x\s*:\s*([^,{}]+),\s*y\s*:\s*([^,{}]+)\}\s*")
+"""A point as QGIS writes it, which is no JSON."""
+
 _EDGE = 21
 _MOST_JSON = 4096
+_FIRST_OF_ESRI = 37_000
+"""Of the numbers that Esri gives itself; EPSG's are smaller."""
 
 
 class EsriError(Exception):
@@ -41,7 +47,7 @@ class EsriError(Exception):
 
 
 def parse_reference(text: str, dataset: Dataset) -> str:
-    """The CRS of a spatial reference: a number, or JSON with wkid or wkt; empty: Web Mercator.
+    """The CRS of a spatial reference: a number, or JSON with wkid; empty: Web Mercator.
 
     Raises:
         EsriError: it is neither.
@@ -52,7 +58,8 @@ def parse_reference(text: str, dataset: Dataset) -> str:
     code = values.get("latestWkid") or values.get("wkid")
     if code is None or not str(code).isascii() or not str(code).isdigit() or len(str(code)) > 6:
         raise EsriError("a spatial reference is a number, or JSON with its wkid")
-    crs = f"EPSG:{_OLD_NAMES.get(int(code), int(code))}"
+    number = _OLD_NAMES.get(int(code), int(code))
+    crs = f"EPSG:{number}" if number < _FIRST_OF_ESRI else f"ESRI:{number}"
     if authority_code(crs) is None:
         raise EsriError(f"the spatial reference {int(code)} is not known")
     # Its own may be spelt otherwise, and pixels then no longer fall on pixels.
@@ -93,7 +100,9 @@ def parse_point(text: str, reference: str, dataset: Dataset) -> tuple[float, flo
     Raises:
         EsriError: it is no point.
     """
-    if text.lstrip().startswith("{"):
+    if bare := _BARE_POINT.fullmatch(text):
+        text = f"{bare[1]},{bare[2]}"
+    elif text.lstrip().startswith("{"):
         values = _parse_json(text)
         own = values.get("spatialReference")
         reference = json.dumps(own) if own else reference
@@ -143,9 +152,9 @@ def say_reference(crs: str) -> dict[str, Any]:
     code = authority_code(crs)
     if code == f"EPSG:{WEB_MERCATOR}":
         return {"wkid": 102100, "latestWkid": WEB_MERCATOR}
-    if code and code.startswith("EPSG:"):
-        number = int(code.removeprefix("EPSG:"))
-        return {"wkid": number, "latestWkid": number}
+    authority, _, number = (code or "").partition(":")
+    if authority in ("EPSG", "ESRI") and number.isdecimal():
+        return {"wkid": int(number), "latestWkid": int(number)}
     return {"wkt": crs}
 
 

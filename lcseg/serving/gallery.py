@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lcseg.errors import LcsegError
 from lcseg.serving.artist import Artist, Shown
@@ -23,6 +24,7 @@ from lcseg.serving.metrics import Metrics
 from lcseg.serving.store import BlockStore
 
 _LOG = logging.getLogger("lcseg")
+_LOOK_AGAIN_S = 1.0
 
 
 class UnknownError(Exception):
@@ -47,6 +49,7 @@ class Gallery:
         self.artist = Artist(self._store, handles, config.max_blocks)
         self.n_bodies = 0  # Of pixels, that requests hold.
         self._shown: dict[str, Shown] = {}
+        self._failed_s: dict[str, float] = {}  # When a data set could last not be opened.
         self._doors = {identifier: asyncio.Lock() for identifier in entries}
 
     def open_all(self) -> None:
@@ -71,13 +74,25 @@ class Gallery:
             return self._shown[identifier]
         async with self._doors[identifier]:
             if not self._is_current(identifier):
+                # Those who have waited for the same need not fail one after the other.
+                if time.monotonic() < self._failed_s.get(identifier, 0) + _LOOK_AGAIN_S:
+                    raise ClosedError
                 try:
                     shown = await asyncio.to_thread(self._open, identifier)
                 except LcsegError as error:
                     _LOG.warning("warning: %s cannot be shown: %s", identifier, error)
+                    self._failed_s[identifier] = time.monotonic()
                     raise ClosedError from error
                 self._shown[identifier] = shown
         return self._shown[identifier]
+
+    async def find_all(self) -> list[Shown]:
+        """The data sets that can be read just now."""
+        found = []
+        for identifier in self.entries:
+            with suppress(ClosedError):
+                found.append(await self.find(identifier))
+        return found
 
     def all_shown(self) -> list[Shown]:
         """The data sets as they were last opened."""

@@ -47,9 +47,14 @@ async def predict(
         _, probs_hwk = await until_gone(request, _ask(backend, image_hwc))
     finally:
         gallery.n_bodies -= 1
+    body = await gallery.artist.run(lambda: _write_logits(probs_hwk))
+    return Response(body, media_type="application/x-npy")
+
+
+def _write_logits(probs_hwk: np.ndarray) -> bytes:
     body = io.BytesIO()
     np.save(body, np.log(np.maximum(probs_hwk, _TINY)), allow_pickle=False)
-    return Response(body.getvalue(), media_type="application/x-npy")
+    return body.getvalue()
 
 
 async def _ask(backend: EngineBackend, image_hwc: np.ndarray) -> Answer:

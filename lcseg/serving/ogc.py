@@ -80,10 +80,9 @@ async def show_scheme(tms: str) -> dict[str, Any]:
 @router.get("/collections")
 async def list_collections(request: Request) -> dict[str, Any]:
     """All layers of all data sets."""
-    gallery = gallery_of(request)
     collections = []
-    for identifier in gallery.entries:
-        dataset = (await gallery.find(identifier)).dataset
+    for shown in await gallery_of(request).find_all():
+        dataset = shown.dataset
         collections += [_describe(request, dataset, name) for name in list_layers(dataset)]
     return {"collections": collections, "links": [_link(request, "ogc/collections", "self")]}
 
@@ -118,7 +117,8 @@ async def show(request: Request, collection: str, tms: str, z: int, row: int, co
     if tms != TMS_ID:
         raise UnknownError
     dataset, _, layer = collection.rpartition(".")
-    return await reply_picture(request, dataset, layer, tile_grid(z, col, row), "png")
+    shown = await find_layer(request, dataset, layer)
+    return await reply_picture(request, shown, layer, tile_grid(z, col, row), "png")
 
 
 async def _find(request: Request, collection: str) -> tuple[Dataset, str]:
@@ -128,7 +128,9 @@ async def _find(request: Request, collection: str) -> tuple[Dataset, str]:
 
 def _describe(request: Request, dataset: Dataset, layer: str) -> dict[str, Any]:
     path = f"ogc/collections/{dataset.id}.{layer}"
-    interval = [[dataset.date, dataset.date]] if dataset.date else [[None, None]]
+    # RFC 3339 knows no date without a time.
+    date = f"{dataset.date[:10]}T00:00:00Z" if dataset.date else None
+    interval = [[date, date]]
     return {
         "id": f"{dataset.id}.{layer}",
         "title": f"{dataset.title}: {TITLES[layer]}",

@@ -38,9 +38,8 @@ _PATIENCE = 4
 @router.get("/datasets.json")
 async def list_datasets(request: Request) -> dict[str, Any]:
     """What there is to be seen."""
-    gallery = gallery_of(request)
-    found = [(await gallery.find(identifier)).dataset for identifier in gallery.entries]
-    return {"datasets": [_describe(dataset) for dataset in found]}
+    shown = await gallery_of(request).find_all()
+    return {"datasets": [_describe(each.dataset) for each in shown]}
 
 
 def _describe(dataset: Dataset) -> dict[str, Any]:
@@ -82,7 +81,7 @@ async def identify(
     return {
         "lon": lon,
         "lat": lat,
-        "inside": found is not None,
+        "inside": place.is_inside,
         "class": None if found is None else _name(scheme, found),
         "confidence": None if found is None else round(place.probabilities[found], _EXACT),
         "probabilities": [

@@ -15,7 +15,7 @@ from lcseg.serving.dataset import Dataset
 from lcseg.serving.handles import Handles
 from lcseg.serving.view import look, measure
 
-_MOST_PX = 1 << 24
+MOST_READ_PX = 1 << 24
 """Pixels that are read for one picture."""
 
 
@@ -80,4 +80,4 @@ def _light(image_hwc: np.ndarray, limits: tuple[float, float] | None) -> np.ndar
 
 
 def _is_few(window: Window) -> bool:
-    return window.height * window.width <= _MOST_PX
+    return window.height * window.width <= MOST_READ_PX

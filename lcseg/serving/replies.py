@@ -1,6 +1,7 @@
 """How a server answers: pictures with what lets clients keep them, and errors in one line.
 
-return await reply_picture(request, "dover", "classes", grid, "png")
+shown = await find_layer(request, "dover", "classes")
+return await reply_picture(request, shown, "classes", grid, "png")
 """
 
 from __future__ import annotations
@@ -49,14 +50,13 @@ async def find_layer(request: Request, dataset: str, layer: str) -> Shown:
 
 async def reply_picture(
     request: Request,
-    dataset: str,
+    shown: Shown,
     layer: str,
     grid: Grid,
     kind: str,
     encode_as: Callable[[Picture, str], bytes] = encode,
 ) -> Response:
     """Draw a layer on a grid; a client that has it already is told so without drawing."""
-    shown = await find_layer(request, dataset, layer)
     tag = make_tag(shown, layer, grid, kind)
     if is_known(request, tag):
         return Response(status_code=304, headers=_headers(tag))

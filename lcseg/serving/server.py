@@ -37,7 +37,7 @@ def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) ->
     with _listen(config) as listener, open_gallery(config) as gallery:
         host, port = listener.getsockname()[:2]
         shown_host = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
-        ready(f"http://{shown_host}:{port}{config.root_path}/")
+        ready(f"http://{shown_host}:{port}/")
         # A signal is how a server ends.
         with suppress(KeyboardInterrupt, InterruptedRunError):
             uvicorn.Server(make_settings(gallery)).run(sockets=[listener])
@@ -83,7 +83,7 @@ def _listen(config: ServeConfig) -> socket.socket:
     except OSError as error:
         listener.close()
         raise LcsegError(
-            f"--port={config.port}",
-            f"cannot be listened at on {config.host}: {error.strerror or error}",
-            "name another --port; 0 takes any that is free",
+            f"--host={config.host} --port={config.port}",
+            f"cannot be listened at: {error.strerror or error}",
+            "name another --port (0 takes any that is free), or an address of this machine",
         ) from error

@@ -41,7 +41,7 @@ def describe_image(dataset: Dataset, layer: str) -> dict[str, Any]:
     """An image service; see "Image Service" in the ArcGIS REST API."""
     service = _describe_service(dataset, layer)
     extent = service["extent"]
-    ratio = (extent["xmax"] - extent["xmin"]) / dataset.grid.width
+    pixel_x = (extent["xmax"] - extent["xmin"]) / dataset.grid.width
     is_thematic = bool(list_entries(dataset, layer))
     n_bands = 1 if is_thematic or layer == "confidence" else 3
     kind = "Thematic" if is_thematic else "Generic"
@@ -54,7 +54,7 @@ def describe_image(dataset: Dataset, layer: str) -> dict[str, Any]:
         | nothing
         | {
             "serviceDataType": f"esriImageServiceDataType{kind}",
-            "pixelSizeX": ratio,
+            "pixelSizeX": pixel_x,
             "pixelSizeY": (extent["ymax"] - extent["ymin"]) / dataset.grid.height,
             "bandCount": n_bands,
             "pixelType": "U8",
@@ -207,6 +207,11 @@ def list_entries(dataset: Dataset, layer: str) -> list[tuple[int, str, tuple[int
     ]
 
 
+def say_title(dataset: Dataset, layer: str) -> str:
+    """What people call a layer of a data set."""
+    return f"{dataset.title}: {TITLES[layer]}"
+
+
 def _describe_service(dataset: Dataset, layer: str) -> dict[str, Any]:
     """What an image service and a map service say of themselves alike."""
     crs = f"EPSG:{WEB_MERCATOR}"
@@ -216,8 +221,8 @@ def _describe_service(dataset: Dataset, layer: str) -> dict[str, Any]:
     return {
         "currentVersion": VERSION,
         "name": f"{dataset.id}/{layer}",
-        "description": f"{dataset.title}: {TITLES[layer]}",
-        "serviceDescription": f"{dataset.title}: {TITLES[layer]}",
+        "description": say_title(dataset, layer),
+        "serviceDescription": say_title(dataset, layer),
         "copyrightText": "",
         "extent": extent,
         "initialExtent": extent,

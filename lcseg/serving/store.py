@@ -86,7 +86,7 @@ class BlockStore:
         works: dict[Number, _Work] = {}
         try:
             for number in numbers:
-                key = dataset.version, number
+                key = dataset.prediction_version, number
                 if (planes := self._held.get(key)) is not None:
                     found[number] = planes
                     continue

@@ -50,4 +50,5 @@ async def show(
     kind: Literal["png", "jpg", "jpeg"],
 ) -> Response:
     """A tile of 256 px in Web Mercator."""
-    return await reply_picture(request, dataset, layer, tile_grid(z, x, y), _KINDS[kind])
+    shown = await find_layer(request, dataset, layer)
+    return await reply_picture(request, shown, layer, tile_grid(z, x, y), _KINDS[kind])

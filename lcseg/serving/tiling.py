@@ -14,6 +14,7 @@ import morecantile
 from lcseg.raster.grid import EQUATOR_RADIUS_M, Grid, pixel_size_m
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.gallery import UnknownError
+from lcseg.serving.reading import MOST_READ_PX
 
 TMS_ID = "WebMercatorQuad"
 TMS = morecantile.tms.get(TMS_ID)
@@ -26,8 +27,8 @@ _CRS = "EPSG:3857"
 _CLOSER = 3
 """Zooms beyond that of the pixels, for those who want to see each of them."""
 
-_PREDICTED_COARSER, _READ_COARSER = 1, 3
-"""Zooms short of that of the pixels: reading takes less than predicting."""
+_PREDICTED_COARSER = 1
+"""Zooms short of that of the pixels: beyond, most of what is predicted would not be shown."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,29 @@ def tile_grid(z: int, x: int, y: int) -> Grid:
 
 
 def measure_zooms(dataset: Dataset, layer: str = "classes") -> Zooms:
-    """The zooms that show a layer; imagery is there in all, and classes where there is a map."""
+    """The zooms that show a layer; what has overviews is there in more of them than the rest."""
     _, south, _, north = dataset.bounds_lonlat
     ground_m = pixel_size_m(dataset.grid) or 1.0
     latitude = math.radians(max(min((south + north) / 2, 85), -85))
     widest = 2 * HALF_WORLD_M / TILE_PX * math.cos(latitude)
     native = math.ceil(math.log2(widest / ground_m) - 1e-3)
     native = max(min(native, MAX_ZOOM - _CLOSER), 0)
-    has_levels = layer == "imagery" or (layer == "classes" and dataset.map_levels)
-    is_read = layer == "labels" or (layer == "difference" and dataset.map_levels)
-    coarser = native if has_levels else _READ_COARSER if is_read else _PREDICTED_COARSER
-    return Zooms(max(native - coarser, 0), native, native + _CLOSER)
+    return Zooms(max(native - _count_coarser(dataset, layer), 0), native, native + _CLOSER)
+
+
+def _count_coarser(dataset: Dataset, layer: str) -> int:
+    """Zooms short of that of the pixels in which a layer is still shown."""
+    read = {"imagery": dataset.image_levels, "classes": dataset.map_levels}
+    if layer == "labels" or (layer == "difference" and dataset.map_levels):
+        read[layer] = dataset.image_levels[:1]
+    if not read.get(layer):
+        return _PREDICTED_COARSER
+    coarsest = read[layer][-1]
+    if coarsest.grid.height * coarsest.grid.width <= MOST_READ_PX:
+        return MAX_ZOOM
+    # A tile of the zoom of the pixels lies on up to twice as many of them along a side.
+    most_px = math.isqrt(MOST_READ_PX) / (2 * TILE_PX)
+    return math.floor(math.log2(most_px * coarsest.factor))
 
 
 def list_limits(dataset: Dataset, z: int) -> tuple[int, int, int, int]:

@@ -48,10 +48,9 @@ class KeyValueError(Exception):
 @router.get("/1.0.0/WMTSCapabilities.xml", response_class=Response)
 async def show_capabilities(request: Request) -> Response:
     """All layers of all data sets."""
-    gallery = gallery_of(request)
     layers, closest = [], 0
-    for identifier in gallery.entries:
-        dataset = (await gallery.find(identifier)).dataset
+    for shown in await gallery_of(request).find_all():
+        dataset = shown.dataset
         closest = max(closest, measure_zooms(dataset).most)
         layers += [_describe(dataset, layer) for layer in list_layers(dataset)]
     text = (
@@ -117,7 +116,8 @@ async def answer_keys(request: Request) -> Response:
 
 async def _reply(request: Request, layer: str, z: int, row: int, col: int) -> Response:
     dataset, _, name = layer.rpartition(".")
-    return await reply_picture(request, dataset, name, tile_grid(z, col, row), "png")
+    shown = await find_layer(request, dataset, name)
+    return await reply_picture(request, shown, name, tile_grid(z, col, row), "png")
 
 
 async def _find_fault(request: Request, layer: str) -> tuple[str, str]:
@@ -126,5 +126,5 @@ async def _find_fault(request: Request, layer: str) -> tuple[str, str]:
     try:
         await find_layer(request, dataset, name)
     except UnknownError:
-        return _INVALID, "layer"
+        return _INVALID if layer else "MissingParameterValue", "layer"
     return "TileOutOfRange", "tilerow"

@@ -287,6 +287,44 @@ def test_identify_says_what_the_map_and_the_probabilities_say(client, place, tru
     assert len(seen) >= 3
 
 
+def test_identify_says_what_each_layer_shows_there(client, place, truth):
+    with rasterio.open(place.image) as image, rasterio.open(place.probabilities) as shares:
+        rgb_chw, shares_chw = image.read([1, 2, 3]), shares.read()
+    with rasterio.open(place.label) as label:
+        reference_hw = SCHEME.encode(label.read(1))
+    is_known = (truth.label_hw != 255) & (reference_hw != 255)
+    for is_wanted in (truth.label_hw == reference_hw, truth.label_hw != reference_hw):
+        row, col = (int(axis[7]) for axis in np.nonzero(is_known & is_wanted))
+        asked = {"geometry": f"{LEFT + col + 0.5},{TOP - row - 0.5}", "sr": "26918"}
+        told = {
+            layer: ask(client, f"{layer}/ImageServer/identify", **asked)
+            for layer in ("classes", "labels", "difference", "confidence", "imagery")
+        }
+        differs = int(truth.label_hw[row, col] != reference_hw[row, col])
+        assert {layer: answer["value"] for layer, answer in told.items()} == {
+            "classes": str(truth.label_hw[row, col]),
+            "labels": str(reference_hw[row, col]),
+            "difference": str(differs),
+            "confidence": str(shares_chw[:, row, col].max()),
+            "imagery": " ".join(map(str, rgb_chw[:, row, col])),
+        }
+        assert told["labels"]["properties"]["ClassName"] == SCHEME.names[reference_hw[row, col]]
+        name = told["difference"]["properties"]["ClassName"]
+        assert name == ("other than the reference" if differs else "as the reference")
+
+
+def test_identify_answers_qgis_which_writes_points_in_its_own_way(client, truth):
+    row, col = (int(axis[7]) for axis in np.nonzero(truth.label_hw != 255))
+    point = f"{{x: {LEFT + col + 0.5}, y: {TOP - row - 0.5}}}"
+    for kind in ("ImageServer", "MapServer"):
+        (result,) = ask(client, f"classes/{kind}/identify", geometry=point, sr="26918", f="json")[
+            "results"
+        ]
+        found = int(truth.label_hw[row, col])
+        assert result["attributes"]["Pixel Value"] == str(found)
+        assert result["attributes"][result["displayFieldName"]] == SCHEME.names[found]
+
+
 def test_identify_beside_the_image_and_by_post(client):
     beside = client.post(
         "classes/ImageServer/identify", data={"geometry": "0,0", "sr": "4326", "f": "pjson"}

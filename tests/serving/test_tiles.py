@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -13,6 +14,7 @@ from pyproj import Transformer
 from served import CRS, LEFT, SIZE_PX, TOP, Place, running, write
 
 from lcseg.classes import load_scheme
+from lcseg.serving.catalogue import Entry
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.tiling import TMS, tile_grid
 
@@ -155,6 +157,51 @@ def test_published_zooms_show_something(address):
             assert answer.status_code == 200
             assert "x-lcseg-note" not in answer.headers
         assert document["minzoom"] == (0 if name == "made" else 16)
+
+
+def test_raster_without_overviews_is_published_from_where_it_is_shown(place, monkeypatch):
+    from lcseg.serving import reading, tiling
+    from lcseg.serving.dataset import open_dataset
+
+    dataset = open_dataset("bare", Entry(str(place.bundle), str(place.image)))
+    assert tiling.measure_zooms(dataset, "imagery").least == 0
+    for module in (reading, tiling):
+        monkeypatch.setattr(module, "MOST_READ_PX", 1 << 16)
+    # The scene has one overview, of half its size; a tile may take 256 px square of it.
+    assert tiling.measure_zooms(dataset, "imagery").least == NATIVE
+    assert tiling.measure_zooms(dataset, "classes").least == NATIVE - 1
+
+
+def test_one_data_set_that_cannot_be_read_does_not_hide_the_others(own_place):
+    shutil.copy(own_place.image, own_place.folder / "other.tif")
+    config = own_place.folder / "two.toml"
+    config.write_text(
+        '[a]\nmodel = "bundle"\nimage = "scene.tif"\n[b]\nmodel = "bundle"\nimage = "other.tif"\n'
+    )
+    with running(ServeConfig(config=str(config), port=0)) as address:
+        (own_place.folder / "other.tif").unlink()
+        shown = httpx.get(f"{address}/datasets.json").json()["datasets"]
+        assert [each["id"] for each in shown] == ["a"]
+        capabilities = httpx.get(f"{address}/wmts/1.0.0/WMTSCapabilities.xml").text
+        assert "a.classes" in capabilities
+        assert "b.classes" not in capabilities
+        assert len(httpx.get(f"{address}/ogc/collections").json()["collections"]) == 4
+        assert httpx.get(f"{address}/readyz").status_code == 503
+        assert httpx.get(f"{address}/tiles/b/classes/17/1/1.png").status_code == 503
+
+
+@pytest.mark.parametrize(
+    "change", [{"label_band": 1}, {"title": "Another"}, {"label": "label.tif"}, {"map": "map.tif"}]
+)
+def test_what_changes_pictures_alone_keeps_the_blocks(place, change):
+    from lcseg.serving.dataset import open_dataset
+
+    entry = Entry(str(place.bundle), str(place.image), label=str(place.label))
+    folder = {key: str(place.folder / change[key]) for key in ("label", "map") if key in change}
+    one = open_dataset("one", replace(entry, label="") if "label" in change else entry)
+    other = open_dataset("one", replace(entry, **(change | folder)))
+    assert one.version != other.version
+    assert one.prediction_version == other.prediction_version
 
 
 @pytest.fixture

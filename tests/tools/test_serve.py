@@ -35,14 +35,26 @@ def test_a_model_and_an_image_will_do(serving, place):
     assert end() == (0, "")
 
 
+def test_the_address_that_is_printed_answers_behind_a_prefix_too(serving, place):
+    _, address, end = serving(
+        "serve",
+        f"--model={place.bundle}",
+        f"--image={place.image}",
+        "--root_path=/maps",
+        "--port=0",
+    )
+    assert httpx.get(f"{address}readyz").json() == {"status": "ready"}
+    assert end() == (0, "")
+
+
 def test_port_that_is_taken_is_told_before_a_model_is_loaded(lcseg, place):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = lcseg("serve", f"--model={place.bundle}", f"--image={place.image}", f"--port={port}")
     assert done.returncode == 2
     assert done.stderr.strip() == (
-        f"lcseg: --port={port}: cannot be listened at on 127.0.0.1: Address already in use; "
-        "name another --port; 0 takes any that is free"
+        f"lcseg: --host=127.0.0.1 --port={port}: cannot be listened at: Address already in use; "
+        "name another --port (0 takes any that is free), or an address of this machine"
     )
 
 

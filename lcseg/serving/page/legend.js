@@ -11,6 +11,7 @@ export class Legend {
   /** Shows the classes of data sets, side by side: [{ dataset, name }]. */
   setColumns(columns) {
     if (columns.map(key).join() === this.#columns.map(key).join()) return;
+    this.#asked.abort();
     this.#columns = columns;
     this.#addresses = "";
     this.#draw([]);

@@ -59,9 +59,9 @@ export class Point {
 
 function block(answer, title) {
   const head = title && make("h3", {}, title);
-  if (!answer.inside || !answer.class) {
-    const why = answer.inside ? "There is no prediction here." : "This is outside of the map.";
-    return make("div", {}, head, make("p", { class: "quiet" }, why));
+  if (!answer.class) {
+    const why = answer.inside ? "Nothing is mapped here." : "This is outside of the map.";
+    return make("div", {}, head, make("p", { class: "quiet" }, why), reference(answer));
   }
   const name = make(
     "span",

@@ -117,6 +117,8 @@ def _open_session(path: Path, threads: int) -> Any:
             return onnxruntime.InferenceSession(
                 str(here), options, providers=["CPUExecutionProvider"]
             )
+        except LcsegError:
+            raise
         except Exception as error:
             # Its kinds of errors have no kind of their own.
             raise LcsegError(path, f"onnxruntime cannot load it: {error}") from error

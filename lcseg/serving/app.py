@@ -29,7 +29,7 @@ from lcseg.serving.replies import GoneError
 from lcseg.serving.store import BusyError
 
 _LOG = logging.getLogger("lcseg")
-_COME_AGAIN_S = 2
+_COME_AGAIN_S, _LOOK_AGAIN_S = 2, 15
 _MOST_BODY = 1 << 16
 _MOST_PIXEL_BYTES = 1 << 26
 
@@ -145,7 +145,7 @@ def _handle_errors(app: FastAPI) -> None:
         return _tell(request, 503, "it took too long; come again", _COME_AGAIN_S)
 
     async def closed(request: Request, _: Exception) -> Response:
-        return _tell(request, 503, "this data set cannot be read just now", _COME_AGAIN_S)
+        return _tell(request, 503, "this data set cannot be read just now", _LOOK_AGAIN_S)
 
     async def unread(request: Request, error: Exception) -> Response:
         # As where an image was cut short since it was opened. Its name is for the log alone.

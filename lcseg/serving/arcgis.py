@@ -33,8 +33,8 @@ from lcseg.serving.tiling import tile_grid
 
 router = APIRouter(prefix="/arcgis/rest", tags=["arcgis"])
 
-_FORMATS = {"jpg": "jpeg", "tiff": "tiff"}
-"""All others, of which there are many names, are PNG."""
+_FORMATS = dict.fromkeys(("", "png", "png8", "png24", "png32", "jpgpng"), "png")
+_FORMATS |= {"jpg": "jpeg", "tiff": "tiff"}
 
 
 async def read_keys(request: Request) -> dict[str, str]:
@@ -113,7 +113,10 @@ async def export(request: Request, dataset: str, layer: str, keys: Keys) -> Resp
     grid = await gallery_of(request).artist.run(lambda: _parse_grid(keys, shown.dataset))
     if keys.get("f", "image") != "image":
         return _reply(_refer(request, keys, grid), keys)
-    kind = _FORMATS.get(keys.get("format", "").lower(), "png")
+    wanted = keys.get("format", "").lower()
+    if wanted not in _FORMATS:
+        raise EsriError(f"format is one of {', '.join(filter(None, _FORMATS))}")
+    kind = _FORMATS[wanted]
     write = encode if kind != "tiff" else _geotiff_writer(shown.dataset, layer, grid)
     return await reply_picture(request, shown, layer, grid, kind, write)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import ClassVar
 
@@ -55,11 +56,12 @@ def read_entries(config: ServeConfig) -> dict[str, Entry]:
         return {identifier[:64] or "scene": replace(entry, label=config.label, map=config.map)}
     path = Path(config.config)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise LcsegError(path, f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise LcsegError(path, f"is no TOML: {error}") from error
+    values = {name: _spell(value) for name, value in values.items()}
     entries = check_document(values, dict[str, Entry], path)
     if not entries:
         raise LcsegError(path, "names no data set", "write one: [dover], with model and image")
@@ -71,6 +73,21 @@ def read_entries(config: ServeConfig) -> dict[str, Entry]:
         if entry.beside and entry.beside not in entries:
             raise LcsegError(path, f"{identifier}.beside: there is no [{entry.beside}]")
     return {name: _resolve(path.parent, entry) for name, entry in entries.items()}
+
+
+def _spell(table: object) -> object:
+    """Dates as TOML has them, and bands by number, as texts."""
+    if not isinstance(table, dict):
+        return table
+    spelt = {
+        key: value.isoformat() if isinstance(value, date) else value for key, value in table.items()
+    }
+    bands = spelt.get("bands")
+    if isinstance(bands, str):
+        bands = bands.split(",")
+    if isinstance(bands, list):
+        spelt["bands"] = [str(band) for band in bands]
+    return spelt
 
 
 def _resolve(folder: Path, entry: Entry) -> Entry:

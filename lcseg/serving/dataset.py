@@ -38,6 +38,9 @@ BLOCK_PX = 256
 _PLAIN = ("GTiff", "COG", "HFA", "JP2OpenJPEG", "NITF", "ENVI", "EHdr", "AAIGrid", "PNG", "JPEG")
 """Drivers of GDAL for files that hold their pixels themselves; many others name files and hosts."""
 
+_MAP_TAG = "lcseg_model"
+"""Metadata that maps of lcseg have."""
+
 _LOOK_PX = 1024
 _EDGE = 33
 
@@ -107,7 +110,15 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
             _require_plain(path)
     paths = _list_files(entry)
     files = identify(paths)
-    plan = make_plan(_predict_config(entry), [entry.image])
+    if entry.label and _MAP_TAG in read_tags(entry.label):
+        raise LcsegError(
+            entry.label, "is a map of lcseg, not a reference", "name it as map, or another label"
+        )
+    try:
+        config = _predict_config(entry)
+    except ValueError as error:
+        raise LcsegError(f"[{identifier}]", str(error).replace("--", "")) from error
+    plan = make_plan(config, [entry.image])
     task = replace(plan.task, products=(CLASSES, PROBABILITIES))
     if not task.blend_px:
         stride_px = plan.info.stride_px
@@ -117,7 +128,8 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
             pass
     image_levels = list_levels(entry.image)
     shown, limits = _choose_look(entry, plan.info, plan.task.scene.images[0].alpha, image_levels)
-    map_levels = _open_map(entry.map, plan.grid, plan.info) if entry.map else ()
+    models = {plan.info.model_sha256, _read_bundle_sha256(entry.model, plan.info)}
+    map_levels = _open_map(entry.map, plan.grid, models) if entry.map else ()
     if identify(paths) != files:
         raise LcsegError(entry.image, "or what goes with it changed while it was opened")
     return Dataset(
@@ -168,12 +180,21 @@ def _require_plain(path: str) -> None:
             )
 
 
-def _open_map(path: str, grid: Grid, info: BundleInfo) -> tuple[Level, ...]:
-    """The levels of a map, which must be on the grid of the image, and by this model."""
+def _read_bundle_sha256(model: str, info: BundleInfo) -> str:
+    """The checksum of the bundle that an ONNX file comes from, or of the bundle itself."""
+    if not Path(model).is_file():
+        return info.model_sha256
+    from lcseg.prediction.onnx import OnnxModel
+
+    return OnnxModel(model).info.model_sha256
+
+
+def _open_map(path: str, grid: Grid, models: set[str]) -> tuple[Level, ...]:
+    """The levels of a map, which must be on the grid of the image, and by one of some models."""
     levels = list_levels(path)
     if levels[0].grid != grid:
         raise LcsegError(path, "does not lie on the grid of the image", "map the image")
-    if read_tags(path).get("lcseg_model") != info.model_sha256:
+    if read_tags(path).get(_MAP_TAG) not in models:
         raise LcsegError(path, "was not made by this model", "map the image again")
     return levels
 

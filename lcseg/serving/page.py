@@ -97,7 +97,7 @@ async def measure_shares(request: Request, dataset: str, bbox: str) -> dict[str,
     """The share of each class in a box of longitude and latitude, of what is mapped in it."""
     gallery = gallery_of(request)
     shown = await gallery.find(dataset)
-    grid = _make_grid(bbox)
+    grid = _make_grid(bbox, shown.dataset.bounds_lonlat)
     try:
         class_hw = await until_gone(request, gallery.artist.classify(shown, grid, _PATIENCE))
     except TooMuchError:
@@ -109,8 +109,11 @@ async def measure_shares(request: Request, dataset: str, bbox: str) -> dict[str,
     return {"shares": shares, "note": None}
 
 
-def _make_grid(bbox: str) -> Grid:
-    """A picture of a box, its longer side of some hundred pixels."""
+def _make_grid(bbox: str, bounds: tuple[float, float, float, float]) -> Grid:
+    """A picture of what a box shares with some bounds, its longer side of some hundred pixels.
+
+    Of a whole continent the scene would be a pixel or two, whose classes are those of overviews.
+    """
     try:
         west, south, east, north = (float(part) for part in bbox.split(","))
     except ValueError:
@@ -118,6 +121,14 @@ def _make_grid(bbox: str) -> Grid:
     is_box = all(map(math.isfinite, (west, south, east, north)))
     if not (is_box and -360 <= west < east <= 360 and -90 <= south < north <= 90):
         raise HTTPException(400, "bbox is west,south,east,north in degrees")
+    shared = (
+        max(west, bounds[0]),
+        max(south, bounds[1]),
+        min(east, bounds[2]),
+        min(north, bounds[3]),
+    )
+    if shared[0] < shared[2] and shared[1] < shared[3]:
+        west, south, east, north = shared
     narrow = math.cos(math.radians((south + north) / 2)) or 1.0
     across, down = (east - west) * abs(narrow), north - south
     longest = max(across, down)

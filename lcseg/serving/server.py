@@ -33,14 +33,17 @@ def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) ->
     Raises:
         LcsegError: something of it cannot be shown, or the address cannot be listened at.
     """
-    # First the port: loading a model takes longer than a slip should take to be told.
-    with _listen(config) as listener, open_gallery(config) as gallery:
+    with (
+        # A signal is how a server ends.
+        suppress(KeyboardInterrupt, InterruptedRunError),
+        # First the port: loading a model takes longer than a slip should take to be told.
+        _listen(config) as listener,
+        open_gallery(config) as gallery,
+    ):
         host, port = listener.getsockname()[:2]
         shown_host = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
         ready(f"http://{shown_host}:{port}/")
-        # A signal is how a server ends.
-        with suppress(KeyboardInterrupt, InterruptedRunError):
-            uvicorn.Server(make_settings(gallery)).run(sockets=[listener])
+        uvicorn.Server(make_settings(gallery)).run(sockets=[listener])
 
 
 def make_settings(gallery: Gallery) -> uvicorn.Config:

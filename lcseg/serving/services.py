@@ -178,12 +178,11 @@ def describe_legend(dataset: Dataset, layer: str) -> dict[str, Any]:
                 "values": [value],
             }
         )
-    title = f"{dataset.title}: {layer}"
     return {
         "layers": [
             {
                 "layerId": 0,
-                "layerName": title,
+                "layerName": say_title(dataset, layer),
                 "layerType": "Raster Layer",
                 "minScale": 0,
                 "maxScale": 0,

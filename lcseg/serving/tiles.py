@@ -21,12 +21,12 @@ _KINDS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg"}
 
 @router.get("/{dataset}/{layer}/tilejson.json")
 async def describe(request: Request, dataset: str, layer: str) -> dict[str, Any]:
-    """Where the tiles of a layer lie, as TileJSON 3.0."""
+    """Where the tiles of a layer lie, as TileJSON 2.2, as later ones are for vectors."""
     found = (await find_layer(request, dataset, layer)).dataset
     zooms, bounds = measure_zooms(found, layer), found.bounds_lonlat
     center = [(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2, zooms.native]
     return {
-        "tilejson": "3.0.0",
+        "tilejson": "2.2.0",
         "name": f"{found.title}: {TITLES[layer]}",
         "version": "1.0.0",
         "scheme": "xyz",
@@ -35,7 +35,6 @@ async def describe(request: Request, dataset: str, layer: str) -> dict[str, Any]
         "center": center,
         "minzoom": zooms.least,
         "maxzoom": zooms.most,
-        "vector_layers": [],
     }
 
 

@@ -325,6 +325,15 @@ def test_identify_answers_qgis_which_writes_points_in_its_own_way(client, truth)
         assert result["attributes"][result["displayFieldName"]] == SCHEME.names[found]
 
 
+def test_formats_that_are_not_offered_are_refused(client):
+    for wanted in ("lerc", "bil", "gif"):
+        answer = client.get(
+            "classes/ImageServer/exportImage", params={"bbox": "0,0,1,1", "format": wanted}
+        )
+        assert answer.status_code == 400
+        assert "format is one of png" in answer.json()["error"]["message"]
+
+
 def test_identify_beside_the_image_and_by_post(client):
     beside = client.post(
         "classes/ImageServer/identify", data={"geometry": "0,0", "sr": "4326", "f": "pjson"}

@@ -88,7 +88,7 @@ def test_image_alone_gets_an_id_from_its_name(name, identifier):
         ('[a]\nmodel = "m"\n', "a.image: "),
         ('[a]\nmodel = "m"\nimage = "i"\nalow_vrt = true\n', "a.alow_vrt: there is no such field"),
         ('[a]\nmodel = "m"\nimage = 3\n', "a.image: Input should be a valid string"),
-        ('[a]\nmodel = "m"\nimage = "i"\ndate = 2024-06-01\n', "a.date: Input should be a valid"),
+        ('[a]\nmodel = "m"\nimage = "i"\ndate = 3\n', "a.date: Input should be a valid"),
         ('["../a"]\nmodel = "m"\nimage = "i"\n', "[../a] is no id; use lower-case letters"),
         ('[a]\nmodel = "m"\nimage = "i"\nbeside = "b"\n', "a.beside: there is no [b]"),
     ],
@@ -98,6 +98,33 @@ def test_faults_of_the_file_are_one_line_that_names_it(read, tmp_path, text, pro
         read(text)
     assert str(raised.value).startswith(f"{tmp_path / 'maps.toml'}: {problem}")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("bands", ['"4,1,2"', "[4, 1, 2]", '["4", "1", "2"]'])
+def test_bands_and_dates_may_be_written_as_people_write_them(read, bands):
+    text = f'\ufeff[a]\nmodel = "m"\nimage = "i"\ndate = 2024-06-01\nbands = {bands}\n'
+    (entry,) = read(text).values()
+    assert (entry.date, entry.bands) == ("2024-06-01", ("4", "1", "2"))
+
+
+def test_date_that_is_none_is_one_line(place):
+    entry = Entry(str(place.bundle), str(place.image), date="July 4")
+    assert refuse(entry) == "[made]: date=July 4 is no date as 2013-07-04"
+
+
+def test_map_of_lcseg_is_no_reference(place):
+    entry = Entry(str(place.bundle), str(place.image), label=str(place.map))
+    assert refuse(entry).startswith(f"{place.map}: is a map of lcseg, not a reference")
+
+
+def test_map_by_the_bundle_goes_with_the_onnx_file_of_the_bundle(place, tmp_path):
+    from lcseg.model.config import ExportConfig
+    from lcseg.model.export import export
+
+    onnx = tmp_path / "model.onnx"
+    export(ExportConfig(str(place.bundle), "onnx", str(onnx)))
+    dataset = open_dataset("made", Entry(str(onnx), str(place.image), map=str(place.map)))
+    assert len(dataset.map_levels) > 0
 
 
 def test_file_that_is_not_there_or_no_text_is_named(tmp_path):

@@ -146,6 +146,18 @@ def test_zoomed_out_tiles_are_of_the_map_or_say_to_zoom_in(address):
     assert without.headers["x-lcseg-note"] == "zoom-in"
 
 
+def test_shares_are_those_of_the_map_however_far_out(address, place):
+    with rasterio.open(place.map) as dataset:
+        label_hw = dataset.read(1)
+    counts = np.bincount(label_hw.ravel(), minlength=256)[: SCHEME.n_classes]
+    west, south, east, north = httpx.get(f"{address}/datasets.json").json()["datasets"][0]["bounds"]
+    for margin in (0.0, 0.5):
+        box = f"{west - margin},{south - margin},{east + margin},{north + margin}"
+        shares = httpx.get(f"{address}/shares/made?bbox={box}", timeout=60).json()["shares"]
+        found = [share["share"] for share in shares]
+        assert found == pytest.approx(counts / counts.sum(), abs=0.01)
+
+
 def test_published_zooms_show_something(address):
     for name in ("made", "bare"):
         document = httpx.get(f"{address}/tiles/{name}/classes/tilejson.json").json()

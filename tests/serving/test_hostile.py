@@ -865,7 +865,7 @@ def test_many_who_look_at_a_place_have_it_predicted_once(place, gate):
             first, *others = looking
         assert all(other == first for other in others)
         assert read_metric(address, "lcseg_blocks_predicted_total") == 9
-        # How many are answered together is a matter of time; that they are, tests of the engine say.
+        # How many are answered together is a matter of time; the tests of the engine have more.
         assert read_metric(address, "lcseg_batch_blocks_sum") == 9
 
 

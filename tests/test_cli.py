@@ -15,6 +15,7 @@ from lcseg.model.config import ExportConfig
 from lcseg.prediction.config import PredictConfig
 from lcseg.records.config import ConvertConfig, InspectConfig
 from lcseg.scaling.config import ScalingConfig
+from lcseg.serving.config import ServeConfig
 from lcseg.training.config import TrainConfig
 from lcseg.training.launcher import LaunchConfig
 
@@ -29,6 +30,7 @@ CONFIGS = {
     "sample": SampleConfig,
     "area": AreaConfig,
     "export": ExportConfig,
+    "serve": ServeConfig,
     "demo": DemoConfig,
 }
 

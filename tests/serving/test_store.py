@@ -353,11 +353,14 @@ def test_folder_that_keeps_nothing_is_told_in_one_line(make_store, tmp_path):
         assert "\n" not in str(raised.value)
 
 
-def test_another_version_of_the_data_set_is_another_block(make_store, dataset, backend, tmp_path):
+def test_another_model_or_image_is_another_block_and_another_label_is_not(
+    make_store, dataset, backend, tmp_path
+):
     from dataclasses import replace
 
     store = make_store(disk_cache=str(tmp_path))
-    asyncio.run(store.fetch(dataset, backend, ALL[:1]))
-    changed = replace(dataset, files=(*dataset.files, ("another", 1, 1)))
-    asyncio.run(store.fetch(changed, backend, ALL[:1]))
-    assert read_metric(store, "lcseg_blocks_predicted_total") == 2
+    other_model = replace(dataset, task=replace(dataset.task, model_sha256="0" * 64))
+    other_label = replace(dataset, files=(*dataset.files, ("label", 1, 1)))
+    for shown, predicted in ((dataset, 1), (other_label, 1), (other_model, 2), (dataset, 2)):
+        asyncio.run(store.fetch(shown, backend, ALL[:1]))
+        assert read_metric(store, "lcseg_blocks_predicted_total") == predicted

@@ -6,6 +6,7 @@ serve(ServeConfig(model="run/bundle", image="scene.tif"))
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,8 @@ def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) ->
     Raises:
         LcsegError: something of it cannot be shown, or the address cannot be listened at.
     """
+    # Programs end with those who read them; a server must outlive clients that hang up.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with (
         # A signal is how a server ends.
         suppress(KeyboardInterrupt, InterruptedRunError),

@@ -1,6 +1,11 @@
 """`lcseg serve`, as its user runs it."""
 
+import re
+import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -45,6 +50,19 @@ def test_the_address_that_is_printed_answers_behind_a_prefix_too(serving, place)
     )
     assert httpx.get(f"{address}readyz").json() == {"status": "ready"}
     assert end() == (0, "")
+
+
+def test_client_that_hangs_up_while_it_is_answered_does_not_end_the_server(place):
+    """Whether the answer or the end of the connection comes first is chance; the signal is not."""
+    program = str(Path(sys.executable).with_name("lcseg"))
+    flags = [f"--config={place.write_config()}", "--port=0"]
+    with subprocess.Popen([program, "serve", *flags], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("page ")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        ignored = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)
+        assert ignored >> (signal.SIGPIPE - 1) & 1
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
 
 
 def test_port_that_is_taken_is_told_before_a_model_is_loaded(lcseg, place):

@@ -59,9 +59,9 @@ def test_client_that_hangs_up_while_it_is_answered_does_not_end_the_server(place
     with subprocess.Popen([program, "serve", *flags], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline().startswith("page ")
         status = Path(f"/proc/{process.pid}/status").read_text()
-        ignored = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)
-        assert ignored >> (signal.SIGPIPE - 1) & 1
         process.send_signal(signal.SIGTERM)
+    ignored = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)
+    assert ignored >> (signal.SIGPIPE - 1) & 1
     assert process.returncode == 0
 
 

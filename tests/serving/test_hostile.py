@@ -173,7 +173,7 @@ def test_what_makes_no_sense_is_refused_at_once(client, place, path):
         "/tiles/made/classes/3/1/1.png?url=http://127.0.0.1:1/",
         "/wmts?LAYERS=/etc/passwd",
         f"{EXPORT}?bbox=0,0,1,1&renderingRule=/etc/passwd&mosaicRule=/etc/passwd",
-        f"{EXPORT}?bbox=0,0,1,1&format=../../etc/passwd",
+        f"{EXPORT}?bbox=0,0,1,1&compression=../../etc/passwd",
         "//etc/passwd/../..",
     ],
 )

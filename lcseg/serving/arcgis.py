@@ -20,6 +20,7 @@ from lcseg.raster.grid import Grid
 from lcseg.serving import esri, services
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.esri import EsriError
+from lcseg.serving.layers import list_entries, say_title
 from lcseg.serving.pictures import Picture, encode
 from lcseg.serving.places import inspect_place, make_point
 from lcseg.serving.replies import (
@@ -169,11 +170,11 @@ async def identify(request: Request, dataset: str, layer: str, keys: Keys) -> Re
     )
     picture = await until_gone(request, artist.draw(shown, layer, make_point(x, y, crs)))
     place = await until_gone(request, inspect_place(artist, shown, x, y, crs))
-    value, name = _read_value(picture, services.list_entries(shown.dataset, layer))
+    value, name = _read_value(picture, list_entries(shown.dataset, layer))
     names = shown.dataset.scheme.names
     shares = dict(zip(names, place.probabilities, strict=True)) if place.probabilities else {}
     attributes = {"Pixel Value": value, "ClassName": name, **shares}
-    title = services.say_title(shown.dataset, layer)
+    title = say_title(shown.dataset, layer)
     return _reply(
         {
             "objectId": 0,

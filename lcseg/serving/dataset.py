@@ -30,7 +30,7 @@ from lcseg.raster.grid import Grid
 from lcseg.raster.label import open_label
 from lcseg.raster.levels import Level, list_levels
 from lcseg.raster.source import open_image
-from lcseg.serving.catalogue import Entry
+from lcseg.serving.entries import Entry
 
 BLOCK_PX = 256
 """Side of the blocks that are predicted for people who look, where blocks need not be blended."""

@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 
 from lcseg.errors import LcsegError
 from lcseg.serving.artist import Artist, Shown
-from lcseg.serving.catalogue import Entry, read_entries
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.dataset import open_dataset
 from lcseg.serving.engine import Engine
+from lcseg.serving.entries import Entry, read_entries
 from lcseg.serving.handles import Handles
 from lcseg.serving.metrics import Metrics
 from lcseg.serving.store import BlockStore

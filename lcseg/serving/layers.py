@@ -35,6 +35,25 @@ def list_layers(dataset: Dataset) -> list[str]:
     return [name for name in TITLES if dataset.entry.label or name not in REFERENCE_LAYERS]
 
 
+def say_title(dataset: Dataset, layer: str) -> str:
+    """What people call a layer of a data set."""
+    return f"{dataset.title}: {TITLES[layer]}"
+
+
+def list_entries(dataset: Dataset, layer: str) -> list[tuple[int, str, tuple[int, int, int]]]:
+    """Value, name and colour of what a layer tells apart; empty where it shows no classes."""
+    if layer in ("classes", "labels"):
+        names, palette = dataset.scheme.names, dataset.scheme.palette
+    elif layer == "difference":
+        names, palette = DIFFERENCE_NAMES, DIFFERENCE_PALETTE
+    else:
+        return []
+    colors = palette.tolist()
+    return [
+        (i, name, tuple(color)) for i, (name, color) in enumerate(zip(names, colors, strict=True))
+    ]
+
+
 def confidence_palette() -> np.ndarray:
     """Colours of confidence by share of 254, uint8 [255, 3]: from violet, none, to yellow."""
     from matplotlib import colormaps

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.gallery import UnknownError
-from lcseg.serving.layers import TITLES, list_layers
+from lcseg.serving.layers import list_layers, say_title
 from lcseg.serving.replies import base_url, find_layer, gallery_of, reply_picture
 from lcseg.serving.tiling import TMS, TMS_ID, list_limits, measure_zooms, tile_grid
 
@@ -133,7 +133,7 @@ def _describe(request: Request, dataset: Dataset, layer: str) -> dict[str, Any]:
     interval = [[date, date]]
     return {
         "id": f"{dataset.id}.{layer}",
-        "title": f"{dataset.title}: {TITLES[layer]}",
+        "title": say_title(dataset, layer),
         "extent": {
             "spatial": {"bbox": [list(dataset.bounds_lonlat)]},
             "temporal": {"interval": interval},
@@ -163,7 +163,7 @@ def _describe_tileset(request: Request, dataset: Dataset, layer: str) -> dict[st
             }
         )
     return {
-        "title": f"{dataset.title}: {TITLES[layer]}",
+        "title": say_title(dataset, layer),
         "dataType": "map",
         "crs": _CRS,
         "tileMatrixSetURI": _TMS_URI,

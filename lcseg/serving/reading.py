@@ -5,15 +5,17 @@ rgba_hwc = read_imagery(handles, dataset, tile_grid)   # None: it would take too
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lcseg.classes import IGNORE
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Grid, Window
-from lcseg.raster.levels import choose_level
+from lcseg.raster.levels import Level, choose_level
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.handles import Handles
-from lcseg.serving.view import look, measure
+from lcseg.serving.view import View, look, measure
 
 MOST_READ_PX = 1 << 24
 """Pixels that are read for one picture."""
@@ -22,11 +24,7 @@ MOST_READ_PX = 1 << 24
 def read_imagery(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarray | None:
     """The image as colours, uint8 [H, W, 4]; transparent where there is none."""
     nothing = np.zeros((picture.height, picture.width, 4), np.uint8)
-    pixels = measure(picture, dataset.image_levels[0].grid)
-    if pixels is None:
-        return nothing
-    level = choose_level(dataset.image_levels, pixels)
-    under = look(picture, level.grid)
+    level, under = _look_at_one(dataset.image_levels, picture)
     if under is None:
         return nothing
     if not _is_few(under.window):
@@ -43,11 +41,7 @@ def read_imagery(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarra
 def read_map(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarray | None:
     """Classes of the map, in the size that the picture needs, uint8 [H, W]."""
     nothing = np.full((picture.height, picture.width), IGNORE, np.uint8)
-    pixels = measure(picture, dataset.grid)
-    if pixels is None:
-        return nothing
-    level = choose_level(dataset.map_levels, pixels)
-    under = look(picture, level.grid)
+    level, under = _look_at_one(dataset.map_levels, picture)
     if under is None:
         return nothing
     if not _is_few(under.window):
@@ -68,6 +62,13 @@ def read_labels(handles: Handles, dataset: Dataset, picture: Grid) -> np.ndarray
     with bounded_cache():
         label_hw = handles.label(dataset).read(view.window)
     return view.take(label_hw, view.window, IGNORE)
+
+
+def _look_at_one(levels: Sequence[Level], picture: Grid) -> tuple[Level, View | None]:
+    """The level of a raster that a picture needs, and what of it lies under the picture."""
+    pixels = measure(picture, levels[0].grid)
+    level = choose_level(levels, pixels or 1.0)
+    return level, None if pixels is None else look(picture, level.grid)
 
 
 def _light(image_hwc: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:

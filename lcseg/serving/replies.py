@@ -15,7 +15,7 @@ from fastapi import Request, Response
 
 from lcseg.raster.grid import Grid
 from lcseg.serving.artist import Shown
-from lcseg.serving.gallery import Gallery, UnknownError
+from lcseg.serving.gallery import ClosedError, Gallery, UnknownError
 from lcseg.serving.layers import list_layers
 from lcseg.serving.pictures import Picture, encode
 
@@ -62,6 +62,9 @@ async def reply_picture(
         return Response(status_code=304, headers=_headers(tag))
     artist = gallery_of(request).artist
     picture = await until_gone(request, artist.draw(shown, layer, grid))
+    if not shown.dataset.is_current():
+        # The tag would be of one file, and the picture of another.
+        raise ClosedError
     body = await artist.run(lambda: encode_as(picture, kind))
     headers = _headers(tag)
     if picture.note:

@@ -21,7 +21,7 @@ from lcseg.serving.esri import (
     say_extent,
     say_reference,
 )
-from lcseg.serving.layers import DIFFERENCE_NAMES, DIFFERENCE_PALETTE, TITLES, list_layers
+from lcseg.serving.layers import TITLES, list_entries, list_layers, say_title
 from lcseg.serving.pictures import Picture, encode
 from lcseg.serving.tiling import HALF_WORLD_M, TILE_PX, measure_zooms
 
@@ -190,25 +190,6 @@ def describe_legend(dataset: Dataset, layer: str) -> dict[str, Any]:
             }
         ]
     }
-
-
-def list_entries(dataset: Dataset, layer: str) -> list[tuple[int, str, tuple[int, int, int]]]:
-    """Value, name and colour of what a layer tells apart; empty where it shows no classes."""
-    if layer in ("classes", "labels"):
-        names, palette = dataset.scheme.names, dataset.scheme.palette
-    elif layer == "difference":
-        names, palette = DIFFERENCE_NAMES, DIFFERENCE_PALETTE
-    else:
-        return []
-    colors = palette.tolist()
-    return [
-        (i, name, tuple(color)) for i, (name, color) in enumerate(zip(names, colors, strict=True))
-    ]
-
-
-def say_title(dataset: Dataset, layer: str) -> str:
-    """What people call a layer of a data set."""
-    return f"{dataset.title}: {TITLES[layer]}"
 
 
 def _describe_service(dataset: Dataset, layer: str) -> dict[str, Any]:

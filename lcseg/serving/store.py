@@ -136,6 +136,9 @@ class BlockStore:
             return np.frombuffer(kept, np.uint8).reshape(shape)
         planes = predict_block(dataset, backend, self._handles, key[1])
         self._metrics.predicted.inc()
+        if not dataset.is_current():
+            # What was read may be of the new file, and must not be kept as of the old one.
+            raise LcsegError(dataset.entry.image, "was replaced while it was read")
         if self._disk is not None:
             body = planes.tobytes()
             with suppress(*_DISK_ERRORS):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
-from lcseg.serving.layers import TITLES
+from lcseg.serving.layers import say_title
 from lcseg.serving.replies import base_url, find_layer, reply_picture
 from lcseg.serving.tiling import measure_zooms, tile_grid
 
@@ -27,7 +27,7 @@ async def describe(request: Request, dataset: str, layer: str) -> dict[str, Any]
     center = [(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2, zooms.native]
     return {
         "tilejson": "2.2.0",
-        "name": f"{found.title}: {TITLES[layer]}",
+        "name": say_title(found, layer),
         "version": "1.0.0",
         "scheme": "xyz",
         "tiles": [f"{base_url(request)}/tiles/{dataset}/{layer}/{{z}}/{{x}}/{{y}}.png"],

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from lcseg.pages import page_environment
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.gallery import UnknownError
-from lcseg.serving.layers import TITLES, list_layers
+from lcseg.serving.layers import list_layers, say_title
 from lcseg.serving.replies import base_url, find_layer, gallery_of, reply_picture
 from lcseg.serving.tiling import TMS, TMS_ID, list_limits, measure_zooms, tile_grid
 
@@ -72,7 +72,7 @@ def _describe(dataset: Dataset, layer: str) -> dict[str, Any]:
     spans = range(zooms.least, zooms.most + 1)
     return {
         "id": f"{dataset.id}.{layer}",
-        "title": f"{dataset.title}: {TITLES[layer]}",
+        "title": say_title(dataset, layer),
         "bounds": dataset.bounds_lonlat,
         "limits": [(zoom, list_limits(dataset, zoom)) for zoom in spans],
     }

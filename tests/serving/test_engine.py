@@ -13,9 +13,9 @@ import pytest
 
 from lcseg.model.info import BundleInfo
 from lcseg.prediction.parts import load_backend
-from lcseg.serving.catalogue import Entry
 from lcseg.serving.dataset import open_dataset
 from lcseg.serving.engine import Engine, EngineBackend
+from lcseg.serving.entries import Entry
 
 
 @dataclass

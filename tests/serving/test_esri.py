@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from served import CRS, LEFT, SIZE_PX, TOP, Place
 
 from lcseg.serving import esri, services
-from lcseg.serving.catalogue import Entry
 from lcseg.serving.dataset import Dataset, open_dataset
+from lcseg.serving.entries import Entry
 from lcseg.serving.esri import EsriError
+from lcseg.serving.layers import list_entries
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +176,7 @@ def test_service_says_where_it_is_and_what_it_shows(dataset, layer, place):
     assert (extent["xmin"], extent["ymax"]) == pytest.approx(
         (grid.bounds()[0], grid.bounds()[3]), abs=1e-6
     )
-    names = [name for _, name, _ in services.list_entries(dataset, layer)]
+    names = [name for _, name, _ in list_entries(dataset, layer)]
     assert service["hasRasterAttributeTable"] == bool(names)
     if layer in ("classes", "labels"):
         assert names == list(dataset.scheme.names)

@@ -20,9 +20,9 @@ from lcseg.errors import LcsegError
 from lcseg.model.info import BundleInfo
 from lcseg.prediction.answers import Backend
 from lcseg.prediction.parts import load_backend
-from lcseg.serving.catalogue import Entry
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.dataset import Dataset, open_dataset
+from lcseg.serving.entries import Entry
 from lcseg.serving.handles import Handles
 from lcseg.serving.metrics import Metrics
 from lcseg.serving.store import BlockStore, BusyError

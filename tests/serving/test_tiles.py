@@ -14,8 +14,8 @@ from pyproj import Transformer
 from served import CRS, LEFT, SIZE_PX, TOP, Place, running, write
 
 from lcseg.classes import load_scheme
-from lcseg.serving.catalogue import Entry
 from lcseg.serving.config import ServeConfig
+from lcseg.serving.entries import Entry
 from lcseg.serving.tiling import TMS, tile_grid
 
 SCHEME = load_scheme("chesapeake-4")

@@ -13,9 +13,9 @@ from served import Place, write
 
 from lcseg.errors import LcsegError
 from lcseg.model.config import UNetConfig
-from lcseg.serving.catalogue import Entry, read_entries
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.dataset import open_dataset
+from lcseg.serving.entries import Entry, read_entries
 
 
 @pytest.fixture

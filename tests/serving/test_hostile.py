@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +24,8 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from served import CRS, LEFT, SIZE_PX, TOP, Place, running
+import rasterio
+from served import CRS, LEFT, SIZE_PX, TOP, Place, running, write
 
 from lcseg.errors import LcsegError
 from lcseg.model.info import BundleInfo
@@ -610,6 +613,36 @@ def test_work_of_clients_that_left_is_dropped(place, gate, method):
         assert read_metric(address, "lcseg_blocks_predicted_total") <= 3
         answer = httpx.get(address + list_tiles("scene", 17)[0], timeout=PATIENCE_S)
         assert answer.status_code == 200
+
+
+def test_image_that_is_replaced_while_it_is_predicted_is_not_shown_as_of_before(
+    place, gate, tmp_path
+):
+    own = Path(shutil.copytree(place.folder, tmp_path / "own"))
+    image, other, before = own / "scene.tif", own / "other.tif", own / "before.tif"
+    with rasterio.open(image) as dataset:
+        values_hwc = np.moveaxis(dataset.read(), 0, -1)
+    write(other, values_hwc[::-1].copy(), nodata=0)
+    with (
+        running(ServeConfig(model=str(own / "bundle"), image=str(image))) as address,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        tile = address + list_tiles("scene", 17)[0]
+        close_gate(gate)
+        asking = pool.submit(httpx.get, tile, timeout=PATIENCE_S)
+        assert gate.asked.acquire(timeout=PATIENCE_S)
+        os.link(image, before)
+        other.replace(image)
+        gate.may_answer.set()
+        assert asking.result().status_code == 503
+        new = httpx.get(tile, timeout=PATIENCE_S)
+        # With its own time of change, so that its version is as before.
+        before.replace(image)
+        old = httpx.get(tile, timeout=PATIENCE_S)
+    assert new.status_code == old.status_code == 200
+    assert new.content != old.content
+    with running(ServeConfig(model=str(own / "bundle"), image=str(image))) as address:
+        assert httpx.get(tile.replace(tile[: tile.index("/tiles")], address)).content == old.content
 
 
 def test_client_that_has_sent_a_form_and_waits_gets_its_answer(place, gate):

@@ -1,8 +1,9 @@
 """Conversion, beside reading the same windows with rasterio and writing as many bytes.
 
 The first table is for imagery as it is delivered (DEFLATE with a predictor), the second for raw
-rasters, of which reading costs next to nothing. The third holds two workers against one, the last
-two processes that only read and write against one: what the machine itself lets two gain.
+rasters, of which reading costs next to nothing. The third holds two workers against one, and says
+how busy they keep the cores: where two keep two busy, nothing is left to gain by more of them. The
+last holds two processes that only read and write against one: what the machine lets two gain.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import resource
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import rasterio
@@ -82,14 +85,28 @@ def race_workers(folder: Path) -> None:
             (folder / str(again) / f"{number}_image.tif").symlink_to(folder / f"{number}_image.tif")
     (folder / "pairs.csv").write_text("\n".join(["image,label", *rows]), encoding="utf-8")
 
-    def run(workers: int) -> None:
+    busy: dict[int, list[float]] = {1: [], 2: []}
+
+    def run(workers: int) -> float:
         pairs, out = str(folder / "pairs.csv"), str(folder / "data")
+        started_s, used_s = time.perf_counter(), processor_seconds()
         convert(ConvertConfig("chesapeake-4", out, pairs=pairs, workers=workers, quiet=True))
+        seconds = time.perf_counter() - started_s
+        busy[workers].append((processor_seconds() - used_s) / seconds)
+        return seconds
 
     rivals = {"2 workers": lambda: run(2), "1 worker": lambda: run(1)}
     amount = AGAIN * SCENES * SIZE_PX**2 / 1e6
     rates = race(rivals, amount, repeats=2, between=lambda: clear(folder))
     report("Mpx/s", rates, "1 worker", target=1.8)
+    shares = ", ".join(f"{workers}: {max(shares):.2f}" for workers, shares in busy.items())
+    print(f"cores kept busy by so many workers, of {os.cpu_count()}: {shares}\n", flush=True)
+
+
+def processor_seconds() -> float:
+    """What this process and those that it has seen end have taken of all cores."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def race_copies(folder: Path) -> None:

@@ -173,10 +173,15 @@ def trace(
     """
     part_hw = _find_parts(key_hw)
     is_own_hw = part_hw == part_hw[first[0] - window.row, first[1] - window.col]
+    return trace_all(is_own_hw, window, grid)[0]
+
+
+def trace_all(is_own_hw: np.ndarray, window: Window, grid: Grid) -> list[shapely.Polygon]:
+    """The outlines of all areas of a mask, bool [H, W], that covers a window of a grid."""
     place = Affine(*grid.transform_of(window))
     found = shapes(is_own_hw.astype(np.uint8), mask=is_own_hw, connectivity=4, transform=place)
-    rings = next(found)[0]["coordinates"]
-    return shapely.Polygon(rings[0], rings[1:])
+    rings = (shape["coordinates"] for shape, _ in found)
+    return [shapely.Polygon(ring[0], ring[1:]) for ring in rings]
 
 
 def _find_parts(key_hw: np.ndarray) -> np.ndarray:

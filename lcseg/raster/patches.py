@@ -1,10 +1,10 @@
 """Connected areas of a raster of any size, found block by block.
 
-patches = Patches()
+patches = Patches(lambda table: table.pixels >= 20)
 for window in cover(height, width, 1024):      # in any order
-    whole = patches.add(window, key_hw)        # a table of those that end within the block
-rest = patches.finish()                        # and of those that do not
-pixels_hw = patches.measure(window, key_hw)    # how large the area is that a pixel belongs to
+    whole, kept_hw = patches.add(window, key_hw)
+rest = patches.finish()                        # those that are not whole within a block
+is_large_hw = patches.settle(window, kept_hw)  # whether a pixel is of an area that was chosen
 
 Pixels that share an edge and have the same key, other than 0, belong together. Memory grows with
 the areas that touch the border of a block, not with pixels.
@@ -12,7 +12,7 @@ the areas that touch the border of a block, not with pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -81,23 +81,32 @@ class PatchTable:
         )
 
 
+def choose_all(table: PatchTable) -> np.ndarray:
+    """Choose all areas, bool [n]."""
+    return np.ones(len(table), bool)
+
+
 class Patches:
     """The areas of a raster, while its blocks are added.
 
     Areas grow together where blocks share the whole of a side.
+
+    Args:
+        choose: says of whole areas which are wanted, bool [n]; the others are left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, choose: Callable[[PatchTable], np.ndarray] = choose_all) -> None:
+        self._choose = choose
         self._open: list[PatchTable] = []  # Parts that touch the border of their block.
-        self._of_block: dict[tuple[int, int], tuple[np.ndarray, int]] = {}
+        self._of_block: dict[tuple[int, int], tuple[np.ndarray, int]] = {}  # First pixel of each.
         self._sides: dict[Side, tuple[np.ndarray, np.ndarray]] = {}
         self._pairs: list[np.ndarray] = []  # Parts that belong together, int64 [2, k].
         self._count = 0
-        self._totals = np.zeros(0, np.int64)  # Pixels of the area of each part.
+        self._is_chosen = np.zeros(0, bool)  # Whether the area of each part is.
 
     def add(
         self, window: Window, key_hw: np.ndarray, values: Sequence[np.ndarray] = ()
-    ) -> PatchTable:
+    ) -> tuple[PatchTable, np.ndarray]:
         """Add a block; each window once.
 
         Args:
@@ -106,7 +115,8 @@ class Patches:
             values: arrays [H, W], to be summed over each area; as many for every block.
 
         Returns:
-            The areas that touch no side of the block, and so are whole.
+            The areas that touch no side of the block, and so are whole, if they are chosen; and
+            `key_hw` without those that are not.
         """
         part_hw = _find_parts(key_hw)
         table = _tabulate(window, part_hw, key_hw, values)
@@ -117,13 +127,18 @@ class Patches:
         parts = np.flatnonzero(is_open)
         node_of = np.full(len(table) + 1, -1, np.int64)
         node_of[parts] = self._count + np.arange(len(parts))
-        self._of_block[window.row, window.col] = parts, self._count
+        opened = table.take(parts - 1)
+        places = (opened.first[:, 0] - window.row) * window.width + opened.first[:, 1] - window.col
+        self._of_block[window.row, window.col] = places, self._count
         self._count += len(parts)
-        self._open.append(table.take(parts - 1))
+        self._open.append(opened)
         keys = [line for _, line in _list_sides(window, key_hw)]
         for (side, line), key in zip(_list_sides(window, part_hw), keys, strict=True):
             self._meet(side, key.copy(), node_of[line])
-        return table.take(~is_open[1:])
+        is_chosen = np.zeros(len(table) + 1, bool)
+        is_chosen[1:] = self._choose(table) & ~is_open[1:]
+        kept_hw = np.where((is_chosen | is_open)[part_hw], key_hw, 0)
+        return table.take(is_chosen[1:]), kept_hw
 
     def _meet(self, side: Side, key: np.ndarray, node: np.ndarray) -> None:
         """Note a side for the block beyond it, or what belongs together if that was here before."""
@@ -135,29 +150,30 @@ class Patches:
         self._pairs.append(np.unique(np.stack([node[is_one], other_node[is_one]]), axis=1))
 
     def finish(self) -> PatchTable:
-        """The areas that touch sides of blocks, when all blocks were added; at least one."""
+        """The areas that touch sides of blocks and are chosen, when all blocks were added."""
         pairs = np.concatenate([np.zeros((2, 0), np.int64), *self._pairs], axis=1)
         shape = self._count, self._count
         graph = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape)
         n_groups, groups = connected_components(graph, directed=False)
         table = PatchTable.join(self._open).merge(groups, n_groups)
-        self._totals = table.pixels[groups]
+        is_chosen = self._choose(table)
+        self._is_chosen = is_chosen[groups]
         self._open, self._pairs, self._sides = [], [], {}
-        return table
+        return table.take(is_chosen)
 
-    def measure(self, window: Window, key_hw: np.ndarray) -> np.ndarray:
-        """How many pixels the area has that each pixel of a block belongs to, int64 [H, W].
+    def settle(self, window: Window, kept_hw: np.ndarray) -> np.ndarray:
+        """Which pixels of a block are of chosen areas, bool [H, W], after `finish`.
 
         Args:
             window: one that was added.
-            key_hw: as it was added.
+            kept_hw: what `add` returned for it.
         """
-        part_hw = _find_parts(key_hw)
-        pixels = np.bincount(part_hw.ravel())
-        parts, first = self._of_block[window.row, window.col]
-        pixels[parts] = self._totals[first : first + len(parts)]
-        pixels[0] = 0
-        return pixels[part_hw]
+        part_hw = _find_parts(kept_hw)
+        is_chosen = np.ones(int(part_hw.max()) + 1, bool)
+        is_chosen[0] = False
+        places, first = self._of_block[window.row, window.col]
+        is_chosen[part_hw.ravel()[places]] = self._is_chosen[first : first + len(places)]
+        return is_chosen[part_hw]
 
 
 def trace(

@@ -6,22 +6,22 @@ from hypothesis import strategies as st
 from skimage.measure import label, regionprops
 
 from lcseg.raster.grid import Grid, Window, cover
-from lcseg.raster.patches import Patches, PatchTable, trace
+from lcseg.raster.patches import Patches, PatchTable, choose_all, trace
 
 
-def add_all(key_hw, side_px, values=(), order=None):
-    """The areas of an array by blocks, and the size of the area of each pixel."""
-    patches, tables = Patches(), []
+def add_all(key_hw, side_px, values=(), order=None, choose=choose_all):
+    """The areas of an array by blocks, and which pixels are of chosen ones."""
+    patches, tables, kept = Patches(choose), [], {}
     windows = [window.clip(*key_hw.shape) for window in cover(*key_hw.shape, side_px)]
     for window in [windows[i] for i in order] if order is not None else windows:
-        tables.append(
-            patches.add(window, key_hw[window.slices], [v[window.slices] for v in values])
-        )
+        own = [value_hw[window.slices] for value_hw in values]
+        whole, kept[window] = patches.add(window, key_hw[window.slices], own)
+        tables.append(whole)
     table = PatchTable.join([*tables, patches.finish()])
-    pixels_hw = np.zeros(key_hw.shape, np.int64)
+    is_chosen_hw = np.zeros(key_hw.shape, bool)
     for window in windows:
-        pixels_hw[window.slices] = patches.measure(window, key_hw[window.slices])
-    return table, pixels_hw
+        is_chosen_hw[window.slices] = patches.settle(window, kept[window])
+    return table, is_chosen_hw
 
 
 def as_rows(table):
@@ -31,33 +31,40 @@ def as_rows(table):
 
 def test_an_area_that_crosses_blocks_is_one():
     key_hw = np.array([[1, 1, 1, 1], [0, 0, 0, 1], [2, 2, 0, 1], [0, 0, 0, 0]], np.uint8)
-    table, pixels_hw = add_all(key_hw, 2, [np.full((4, 4), 0.5)])
+    table, is_chosen_hw = add_all(key_hw, 2, [np.full((4, 4), 0.5)])
     assert sorted(zip(table.keys.tolist(), table.pixels.tolist(), strict=True)) == [(1, 6), (2, 2)]
     largest = int(np.argmax(table.pixels))
     assert table.window(largest) == Window(0, 0, 3, 4)
     assert table.sums[largest].tolist() == [3.0]
-    assert pixels_hw.tolist() == [[6, 6, 6, 6], [0, 0, 0, 6], [2, 2, 0, 6], [0, 0, 0, 0]]
+    assert (is_chosen_hw == (key_hw > 0)).all()
+    table, is_chosen_hw = add_all(key_hw, 2, choose=lambda table: table.pixels > 2)
+    assert table.pixels.tolist() == [6] and (is_chosen_hw == (key_hw == 1)).all()
 
 
 @given(st.integers(1, 14), st.integers(1, 14), st.integers(1, 6), st.integers(0, 3), st.randoms())
 def test_blocks_change_nothing(height, width, side_px, n_keys, random):
+    least_px = random.choice([1, 2, 5])
     keys = random.choices(range(n_keys + 1), k=height * width)
     key_hw = np.array(keys, np.uint8).reshape(height, width)
     value_hw = np.array(random.choices(range(9), k=height * width)).reshape(height, width)
     blocks = -(-height // side_px) * -(-width // side_px)
     order = random.sample(range(blocks), blocks)
-    table, pixels_hw = add_all(key_hw, side_px, [value_hw], order)
+    table, is_chosen_hw = add_all(
+        key_hw, side_px, [value_hw], order, lambda table: table.pixels >= least_px
+    )
     part_hw = label(key_hw, background=0, connectivity=1)
-    expected, expected_hw = [], np.zeros_like(pixels_hw)
+    expected, expected_hw = [], np.zeros_like(is_chosen_hw)
     for region in regionprops(part_hw, value_hw):
         _, left, bottom, right = region.bbox
         row, col = min(map(tuple, region.coords.tolist()))
         total = value_hw[part_hw == region.label].sum()
         size = int(region.num_pixels)
-        expected_hw[part_hw == region.label] = size
+        if size < least_px:
+            continue
+        expected_hw[part_hw == region.label] = True
         expected.append([key_hw[row, col], size, row, col, bottom - 1, left, right - 1, total])
     assert as_rows(table) == sorted(expected)
-    assert (pixels_hw == expected_hw).all()
+    assert (is_chosen_hw == expected_hw).all()
 
 
 def test_an_area_does_not_grow_over_corners_or_other_keys():
@@ -70,7 +77,7 @@ def test_an_area_does_not_grow_over_corners_or_other_keys():
 def test_memory_does_not_hold_what_ends_within_a_block():
     patches, key_hw = Patches(), np.zeros((64, 64), np.uint8)
     key_hw[1:-1:2, 1:-1:2] = 1
-    whole = patches.add(Window(0, 0, 64, 64), key_hw)
+    whole, _ = patches.add(Window(0, 0, 64, 64), key_hw)
     assert len(whole) == 31 * 31 and len(patches.finish()) == 0
 
 

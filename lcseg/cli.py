@@ -51,6 +51,7 @@ VERBS = {
     "predict": ("predict", "map a raster with a trained model"),
     "sample": ("sample", "draw points from a map, for people to look at"),
     "area": ("area", "judge a map by such points, and estimate areas"),
+    "audit": ("audit", "find labels that are probably wrong"),
     "export": ("export", "write a trained model as SavedModel, ONNX, or for ArcGIS Pro"),
     "serve": ("serve", "show predictions live, in a browser, QGIS and ArcGIS"),
     "demo": ("demo", "go the whole way once, on a made-up landscape"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lcseg.audit.config import AuditConfig
 from lcseg.cli import VERBS
 from lcseg.demo.config import DemoConfig
 from lcseg.evaluation.config import AreaConfig, EvaluateConfig, SampleConfig
@@ -29,6 +30,7 @@ CONFIGS = {
     "predict": PredictConfig,
     "sample": SampleConfig,
     "area": AreaConfig,
+    "audit": AuditConfig,
     "export": ExportConfig,
     "serve": ServeConfig,
     "demo": DemoConfig,

@@ -54,7 +54,7 @@ def choose_chips(store: ChipStore, n: int) -> list[int]:
 
 def _assess_bundle(config: EvaluateConfig) -> tuple[Report, Pictures]:
     bundle, manifest = load_bundle(config.model), read_manifest(config.data)
-    _require_fit(bundle, manifest, config)
+    require_fit(bundle, manifest, config.data)
     cache = plan_cache(config.data, manifest, [config.split])
     _LOG.info("%s", cache)
     store = cache.open(config.split, config.quiet)
@@ -113,8 +113,8 @@ def _report(
     )
 
 
-def _require_fit(bundle: Bundle, manifest: Manifest, config: EvaluateConfig) -> None:
-    """Refuse a data set that the bundle cannot be judged on."""
+def require_fit(bundle: Bundle, manifest: Manifest, data: str) -> None:
+    """Refuse a data set, of that name, that the bundle cannot be judged on."""
     fix = "judge the bundle on data like that which it was trained on"
     info, names = bundle.info, manifest.class_scheme.names
     for what, is_fit, expected, found in (
@@ -130,9 +130,9 @@ def _require_fit(bundle: Bundle, manifest: Manifest, config: EvaluateConfig) -> 
     ):
         if not is_fit:
             problem = f"its {what} are {', '.join(found)}, the bundle's {', '.join(expected)}"
-            raise LcsegError(config.data, problem, fix)
+            raise LcsegError(data, problem, fix)
     # Chips are padded to the stride by reflection, which cannot double them.
     if 2 * manifest.chip_px <= info.stride_px:
         least_px = info.stride_px // 2
         problem = f"its chips have {manifest.chip_px} px, the bundle needs more than {least_px}"
-        raise LcsegError(config.data, problem, fix)
+        raise LcsegError(data, problem, fix)

@@ -52,6 +52,7 @@ VERBS = {
     "sample": ("sample", "draw points from a map, for people to look at"),
     "area": ("area", "judge a map by such points, and estimate areas"),
     "audit": ("audit", "find labels that are probably wrong"),
+    "change": ("change", "say what changed between maps of several dates"),
     "export": ("export", "write a trained model as SavedModel, ONNX, or for ArcGIS Pro"),
     "serve": ("serve", "show predictions live, in a browser, QGIS and ArcGIS"),
     "demo": ("demo", "go the whole way once, on a made-up landscape"),

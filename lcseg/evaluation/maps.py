@@ -89,7 +89,7 @@ def examine_map(config: EvaluateConfig, scheme: ClassScheme, block_px: int = BLO
         windows = list(cover(height, width, block_px))
         with Progress("evaluate", len(windows), "blocks", config.quiet) as progress:
             for window in windows:
-                label_hw = pair.label.read(_widen(window, MARGIN_PX))
+                label_hw = pair.label.read(window.widen(MARGIN_PX))
                 map_hw = pair.map.read(window)
                 confidence_hw = pair.read_confidence(window, map_hw)
                 tally = tally.merge(
@@ -160,12 +160,3 @@ def _require_same_grid(source: ImageSource, grid: Grid) -> None:
     is_same_size = (own.height, own.width) == (grid.height, grid.width)
     if not is_same_size or Alignment(grid, own, source.path).shift != (0, 0):
         raise LcsegError(source.path, "does not lie on the grid of the map", "warp it (gdalwarp)")
-
-
-def _widen(window: Window, margin_px: int) -> Window:
-    return Window(
-        window.row - margin_px,
-        window.col - margin_px,
-        window.height + 2 * margin_px,
-        window.width + 2 * margin_px,
-    )

@@ -71,7 +71,8 @@ def deliver(
     """Join the pieces of each product, and give all of them their names together."""
     outs = _outs(config)
     if not config.quiet:
-        _LOG.info("writing %s", ", ".join(map(str, [*outs.values(), *_polygons(config)])))
+        files = [*outs.values(), *_polygons(config)]
+        _LOG.info("writing %s", ", ".join(path.name for path in files))
     made = {product: shop.folder / f"{product}.tif" for product in outs}
     for product, path in made.items():
         _join(plan, product, shop.folder, outcomes, path)

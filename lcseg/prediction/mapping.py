@@ -110,6 +110,13 @@ def predict_map(config: PredictConfig) -> PredictSummary:
         return _carry_out(plan, config, started_s, team)
 
 
+def ensure_map(config: PredictConfig) -> None:
+    """Make the map of an image, unless an earlier call has made just that."""
+    plan = make_plan(config, [config.image])
+    if not is_done(plan, config):
+        predict_map(config)
+
+
 def _carry_out(plan: Plan, config: PredictConfig, started_s: float, team: Team) -> PredictSummary:
     with open_workshop(Path(config.out)) as shop:
         found = {part.number: shop.find(part) for part in plan.parts}

@@ -43,13 +43,7 @@ def cut_parts(task: Task, window: Window, stride_px: int) -> list[Part]:
         Window(first.row + square.row, first.col + square.col, square.height, square.width)
         for square in cover(height, width, along * task.block_px)
     )
-    return [Part(number, task, _meet(square, window)) for number, square in enumerate(squares)]
-
-
-def _meet(one: Window, other: Window) -> Window:
-    """What two windows share."""
-    shared = one.within(other).clip(other.height, other.width)
-    return Window(shared.row + other.row, shared.col + other.col, shared.height, shared.width)
+    return [Part(number, task, square.meet(window)) for number, square in enumerate(squares)]
 
 
 def piece_path(folder: Path, product: str, part: Part) -> Path:

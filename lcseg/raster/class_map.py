@@ -19,6 +19,7 @@ from lcseg.classes import IGNORE, ClassScheme, LandClass
 from lcseg.errors import LcsegError, UnknownCodesError
 from lcseg.raster.cog import read_class_names
 from lcseg.raster.dataset import grid_of, open_raster
+from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.label import LabelSource, open_label
 
@@ -33,6 +34,11 @@ class ClassMap:
         self.grid = grid
         self.scheme = scheme
         self._labels = labels
+
+    @property
+    def fit(self) -> LabelFit:
+        """How its pixels lie under those of its grid, which may be that of another raster."""
+        return self._labels.fit
 
     def read(self, window: Window) -> np.ndarray:
         """Read a window, which may overhang the map, as uint8 class indices [H, W].
@@ -49,7 +55,10 @@ class ClassMap:
 
 @contextmanager
 def open_class_map(
-    path: str, scheme: ClassScheme | None = None, allow_ungeoreferenced: bool = False
+    path: str,
+    scheme: ClassScheme | None = None,
+    allow_ungeoreferenced: bool = False,
+    grid: Grid | None = None,
 ) -> Iterator[ClassMap]:
     """Open a class map for reading by windows.
 
@@ -57,12 +66,14 @@ def open_class_map(
         path: the map.
         scheme: its classes; None: those that it names itself.
         allow_ungeoreferenced: take a map without CRS.
+        grid: on which it is read, as a label raster under an image; None: its own.
 
     Raises:
         LcsegError: the map has other classes than `scheme`, or names none where there is none.
     """
-    with open_raster(path) as dataset:
-        grid = grid_of(dataset)
+    if grid is None:
+        with open_raster(path) as dataset:
+            grid = grid_of(dataset)
     own = _scheme_of_map(path, scheme)
     band = 0 if own.has_color_codes else 1
     with open_label(path, grid, own, band, allow_ungeoreferenced) as labels:

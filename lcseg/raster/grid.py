@@ -50,6 +50,24 @@ class Window:
         """Index of the window in an [H, W, …] array."""
         return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
 
+    def widen(self, margin_px: int) -> Window:
+        """The same with so many pixels more on every side."""
+        return Window(
+            self.row - margin_px,
+            self.col - margin_px,
+            self.height + 2 * margin_px,
+            self.width + 2 * margin_px,
+        )
+
+    def meet(self, other: Window) -> Window:
+        """What two windows share; empty (0 rows or columns) if there is nothing."""
+        shared = self.within(other).clip(other.height, other.width)
+        return Window(shared.row + other.row, shared.col + other.col, shared.height, shared.width)
+
+    def holds(self, row: int, col: int) -> bool:
+        """Whether a pixel is in it."""
+        return 0 <= row - self.row < self.height and 0 <= col - self.col < self.width
+
     def within(self, outer: Window) -> Window:
         """The same place, counted from the first pixel of `outer`."""
         return Window(self.row - outer.row, self.col - outer.col, self.height, self.width)

@@ -187,9 +187,13 @@ def trace(
         first: row and column of a pixel of the area, in the grid.
         grid: of the raster.
     """
+    return trace_all(find_area(key_hw, window, first), window, grid)[0]
+
+
+def find_area(key_hw: np.ndarray, window: Window, first: tuple[int, int]) -> np.ndarray:
+    """Which pixels of a window are of the area that a pixel of it belongs to, bool [H, W]."""
     part_hw = _find_parts(key_hw)
-    is_own_hw = part_hw == part_hw[first[0] - window.row, first[1] - window.col]
-    return trace_all(is_own_hw, window, grid)[0]
+    return part_hw == part_hw[first[0] - window.row, first[1] - window.col]
 
 
 def trace_all(is_own_hw: np.ndarray, window: Window, grid: Grid) -> list[shapely.Polygon]:

@@ -1,0 +1,67 @@
+"""What weakens a comparison of dates, in sentences that name the effect.
+
+for warning in advise(intervals, dates, rules, has_probabilities): …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lcseg.change.comparison import Rules
+from lcseg.change.report import DateInfo, Interval
+
+_LARGE_PX = 0.5
+"""A shift of images below it moves hardly a border to the next pixel."""
+
+_FEW_SHARE = 0.5
+_MUCH_SHARE = 0.25
+
+
+def advise(
+    intervals: Sequence[Interval],
+    dates: Sequence[DateInfo],
+    rules: Rules,
+    has_probabilities: bool,
+) -> Iterator[str]:
+    """Say what a reader of the figures must know."""
+    for date in dates:
+        if date.fitness and not date.fitness.is_fit:
+            yield (
+                f"{date.name}: the model has not seen the like of its image ({date.fitness}): "
+                "differences may be those of season, sensor or stretch, not of the ground"
+            )
+    for interval in intervals:
+        yield from _advise_interval(interval, rules)
+    if not has_probabilities:
+        yield (
+            "there are no probabilities, so every difference counts that borders and size do not "
+            "explain, errors of both maps among them (lcseg predict --probabilities)"
+        )
+
+
+def _advise_interval(interval: Interval, rules: Rules) -> Iterator[str]:
+    shift = interval.shift
+    if shift and shift.is_sure and shift.size_px > max(_LARGE_PX, rules.edge_tolerance_px):
+        yield (
+            f"{interval.name}: the images lie {shift.size_px:.1f} px off each other, so that every "
+            f"border seems to have moved by as much; align them, or let "
+            f"--edge_tolerance_px={-(-shift.size_px // 1):.0f} leave such changes out"
+        )
+    elif shift and not shift.is_sure:
+        yield (
+            f"{interval.name}: how far the images lie off each other is not known: "
+            f"{shift.n_windows} windows disagree by {shift.spread_px:.1f} px"
+        )
+    known, cells = interval.raw.known_pixels, interval.raw.pixels
+    total = sum(map(sum, cells)) - cells[-1][-1]
+    if known < _FEW_SHARE * total:
+        yield (
+            f"{interval.name}: only {100 * known / max(total, 1):.0f} % of the ground has a class "
+            "at both dates; the rest counts nowhere"
+        )
+    if interval.raw.changed_pixels > _MUCH_SHARE * max(known, 1):
+        yield (
+            f"{interval.name}: the maps differ on "
+            f"{100 * interval.raw.changed_pixels / max(known, 1):.0f} % of their area, which is "
+            "more than land changes; are they of the same classes, and of the same place?"
+        )

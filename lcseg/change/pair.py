@@ -1,0 +1,122 @@
+"""Two maps of a place, open, on the grid of the first.
+
+with open_pair(before, after, scheme) as pair:
+    before_hw, after_hw = pair.read(window)    # uint8 class indices, 255 where not known
+    pair.read_probability(window)              # of change, float32; NaN where not known
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from lcseg.change.config import Dated
+from lcseg.change.evidence import change_probability
+from lcseg.change.transitions import require_few
+from lcseg.classes import ClassScheme
+from lcseg.errors import LcsegError
+from lcseg.prediction.products import PROBABILITY_ONE
+from lcseg.raster.aligned import Aligned
+from lcseg.raster.class_map import ClassMap, open_class_map
+from lcseg.raster.fit import LabelFit
+from lcseg.raster.grid import Grid, Window
+from lcseg.raster.source import Imagery, bands_agree, open_image
+
+
+@dataclass(frozen=True)
+class MapPair:
+    """Two maps, and how sure they are."""
+
+    before: ClassMap
+    after: ClassMap  # Read on the grid of the first.
+    probabilities: tuple[Imagery, Imagery] | None  # Of the classes, on that grid; None: not known.
+
+    @property
+    def grid(self) -> Grid:
+        """Of the first map: all is read on it."""
+        return self.before.grid
+
+    @property
+    def scheme(self) -> ClassScheme:
+        return self.before.scheme
+
+    @property
+    def fit(self) -> LabelFit:
+        """How the second map lies under the first."""
+        return self.after.fit
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Both maps in a window, which may overhang them."""
+        return self.before.read(window), self.after.read(window)
+
+    def read_probability(self, window: Window) -> np.ndarray | None:
+        """The probability of change, float32 [H, W], NaN where it is not known; None: nowhere."""
+        if self.probabilities is None:
+            return None
+        (before, is_known), (after, is_known_after) = (
+            source.read(window) for source in self.probabilities
+        )
+        is_known = is_known & is_known_after & (before[..., 0] <= PROBABILITY_ONE)
+        is_known &= after[..., 0] <= PROBABILITY_ONE
+        one = np.float32(PROBABILITY_ONE)
+        probability_hw = change_probability(before / one, after / one)
+        return np.where(is_known, probability_hw, np.float32(np.nan))
+
+
+@contextmanager
+def open_pair(
+    before: Dated,
+    after: Dated,
+    scheme: ClassScheme | None = None,
+    allow_ungeoreferenced: bool = False,
+) -> Iterator[MapPair]:
+    """Open the maps of two dates.
+
+    Args:
+        before: names the first map, whose grid is that of the comparison.
+        after: names the second, which may have other pixels and another CRS.
+        scheme: of maps that do not name their classes.
+        allow_ungeoreferenced: take maps without CRS, pixel on pixel.
+
+    Raises:
+        LcsegError: the maps have unlike classes, too many of them, or do not overlap; or the
+            probabilities are not those of the maps' classes.
+    """
+    with ExitStack() as stack:
+        opened = stack.enter_context
+        first = opened(open_class_map(before.map, scheme, allow_ungeoreferenced))
+        grid = first.grid
+        second = opened(open_class_map(after.map, scheme, allow_ungeoreferenced, grid))
+        require_few(first.scheme, before.map)
+        if second.scheme.names != first.scheme.names:
+            raise LcsegError(
+                after.map,
+                f"has the classes {', '.join(second.scheme.names)}, {before.map} has "
+                f"{', '.join(first.scheme.names)}",
+                "compare maps of one class scheme",
+            )
+        probabilities = None
+        if before.probabilities and after.probabilities:
+            of_before, of_after = (
+                opened(_open_probabilities(path, first.scheme, grid))
+                for path in (before.probabilities, after.probabilities)
+            )
+            probabilities = of_before, of_after
+        yield MapPair(first, second, probabilities)
+
+
+@contextmanager
+def _open_probabilities(path: str, scheme: ClassScheme, grid: Grid) -> Iterator[Imagery]:
+    """Probabilities of the classes on a grid."""
+    with open_image(path, alpha=0) as source:
+        if source.dtype != "uint8" or not bands_agree(source.bands, scheme.names):
+            raise LcsegError(
+                path,
+                f"has {source.dtype} bands {', '.join(source.bands)}, expected uint8 and a band "
+                f"for each of {', '.join(scheme.names)}",
+                "give what lcseg predict wrote as --probabilities",
+            )
+        yield Aligned(source, grid)

@@ -1,0 +1,111 @@
+"""Whether imagery looks like that which a model was trained on, band by band.
+
+fitness = measure_fitness(image, info)
+fitness.is_fit                                 # False: the model has not seen the like
+str(fitness)                                   # "nir: mean 31 in place of 118 (-2.4 sd), …"
+
+Another season, sensor or stretch shifts the values of a whole image. What a model says of it may be
+as sure as ever, and wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lcseg.model.info import BundleInfo
+from lcseg.raster.grid import Window
+from lcseg.raster.source import Imagery
+
+FAR_SD = 1.0
+"""A band is strange whose mean is so many standard deviations of training away."""
+
+SPREAD = 2.0
+"""So is one that varies so many times as much as in training, or as little."""
+
+_ALONG = 6
+_SAMPLE_PX = 128
+
+
+@dataclass(frozen=True)
+class BandFitness:
+    """A band of an image beside the same band in training."""
+
+    name: str
+    mean: float  # Of the image.
+    std: float  # Of the image.
+    training_mean: float
+    training_std: float
+
+    @property
+    def off_sd(self) -> float:
+        """How far the mean is off, in standard deviations of training."""
+        return (self.mean - self.training_mean) / max(self.training_std, 1e-9)
+
+    @property
+    def spread(self) -> float:
+        """How many times as much as in training it varies."""
+        return self.std / max(self.training_std, 1e-9)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it is much as in training."""
+        return abs(self.off_sd) <= FAR_SD and 1 / SPREAD <= self.spread <= SPREAD
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: mean {self.mean:.4g} where training had {self.training_mean:.4g} "
+            f"({self.off_sd:+.1f} sd), spread {self.std:.4g} where it had {self.training_std:.4g}"
+        )
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """The bands of an image."""
+
+    bands: tuple[BandFitness, ...]
+
+    @property
+    def strange(self) -> tuple[BandFitness, ...]:
+        """Those that are not as in training."""
+        return tuple(band for band in self.bands if not band.is_fit)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether all bands are much as in training."""
+        return not self.strange
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.strange))
+
+
+def measure_fitness(image: Imagery, info: BundleInfo) -> Fitness | None:
+    """Compare an image, in a lattice of windows, with the statistics of a model's training split.
+
+    Returns:
+        None where no window has a valid pixel.
+    """
+    grid = image.grid
+    rows, cols = (
+        sorted(set(np.linspace(0, max(size - _SAMPLE_PX, 0), _ALONG).astype(int).tolist()))
+        for size in (grid.height, grid.width)
+    )
+    samples = []
+    for row in rows:
+        for col in cols:
+            window = Window(row, col, _SAMPLE_PX, _SAMPLE_PX).clip(grid.height, grid.width)
+            image_hwc, valid_hw = image.read(window)
+            samples.append(image_hwc[valid_hw].astype(np.float64))
+    pixels = np.concatenate(samples)
+    if not len(pixels):
+        return None
+    figures = zip(
+        info.bands,
+        pixels.mean(axis=0).tolist(),
+        pixels.std(axis=0).tolist(),
+        info.mean,
+        info.std,
+        strict=True,
+    )
+    return Fitness(tuple(BandFitness(*band) for band in figures))

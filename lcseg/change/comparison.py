@@ -26,7 +26,6 @@ from lcseg.change.overview import Overview
 from lcseg.change.pair import MapPair
 from lcseg.change.regions import NO_REGIONS, Regions
 from lcseg.change.tally import Tally, count
-from lcseg.change.transitions import encode, transition_scheme
 from lcseg.classes import IGNORE, ClassScheme, LandClass
 from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.progress import Progress
@@ -35,6 +34,7 @@ from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Window, cover
 from lcseg.raster.patches import Patches, PatchTable
 from lcseg.raster.pixel_area import measure_rows
+from lcseg.transitions import encode, transition_scheme
 
 BLOCK_PX = 1024
 _CACHE_MB = 64

@@ -15,7 +15,6 @@ import numpy as np
 
 from lcseg.change.config import Dated
 from lcseg.change.evidence import change_probability
-from lcseg.change.transitions import require_few
 from lcseg.classes import ClassScheme
 from lcseg.errors import LcsegError
 from lcseg.prediction.products import PROBABILITY_ONE
@@ -24,6 +23,7 @@ from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.source import Imagery, bands_agree, open_image
+from lcseg.transitions import require_few
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import shapely
 
 from lcseg.change.comparison import mean_probability
 from lcseg.change.pair import MapPair
-from lcseg.change.transitions import find_changed
 from lcseg.pictures import encode_png, stretch
 from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.crs import LONLAT, transform_places
@@ -24,6 +23,7 @@ from lcseg.raster.grid import Grid, Window
 from lcseg.raster.patches import PatchTable, find_area, trace
 from lcseg.raster.source import Imagery
 from lcseg.raster.vector import write_features
+from lcseg.transitions import find_changed
 
 _MOST_TRACED_PX = 1 << 24
 """Pixels around a place that is outlined; of a larger one the rectangle around it is given."""

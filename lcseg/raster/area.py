@@ -1,14 +1,18 @@
-"""Areas of interest: polygons of a vector file, as pixels of a grid.
+"""Areas: polygons of a vector file, as pixels of a grid.
 
-area = read_area("county.geojson", image.grid)
+area = read_area("county.geojson", image.grid)  # all of its polygons as one
 area.window                                    # the part of the grid that holds it
 inside_hw = area.read(window)                  # bool [H, W]
+
+outlines = Outlines(polygons, crs, "places.gpkg")  # each by itself, on many grids
+areas = {number: Area(polygon, grid) for number, polygon in outlines.place(grid).items()}
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 import shapely
@@ -16,12 +20,13 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from lcseg.errors import LcsegError
-from lcseg.raster.crs import LONLAT, crs_name, transform_places
+from lcseg.raster.crs import LONLAT, crs_name, is_same_crs, transform_places
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.vector import read_features
 
-_KNOTS = 512
-"""A side of the area is projected at so many places at least; between them it is straight."""
+_KNOT_PX = 16
+"""About so far apart are the places of an outline that are projected, in pixels of the grid; over
+so short a way a projection hardly bends."""
 
 _EDGE = 33
 _MARGIN = 0.1
@@ -43,12 +48,12 @@ class Area:
 
     def touches(self, window: Window) -> bool:
         """Whether any of the area lies in a window."""
-        return bool(shapely.intersects(self._polygons, _box(window)))
+        return bool(shapely.intersects(self._polygons, box_of(window)))
 
     def read(self, window: Window) -> np.ndarray:
         """Whether the centre of each pixel of a window is inside, bool [H, W]."""
         shape = window.height, window.width
-        box = _box(window)
+        box = box_of(window)
         if shapely.contains_properly(self._polygons, box):
             return np.ones(shape, bool)
         if not shapely.intersects(self._polygons, box):
@@ -60,6 +65,41 @@ class Area:
             return np.zeros(shape, bool)
         place = Affine.translation(window.col, window.row)
         return rasterize([part], shape, transform=place, dtype="uint8").astype(bool)
+
+
+class Outlines:
+    """Polygons of a CRS, of which some lie on a grid."""
+
+    def __init__(self, polygons: Sequence[shapely.Geometry], crs: str | None, path: str) -> None:
+        """Take polygons of a CRS, None where their grids have none either; errors name `path`."""
+        self._polygons, self._crs, self._path = polygons, crs, path
+        self._tree = shapely.STRtree(polygons)
+
+    def place(self, grid: Grid) -> dict[int, shapely.Geometry]:
+        """Those that lie on a grid, by number: what of them is on it or near it, in its pixels.
+
+        Raises:
+            LcsegError: no way leads from their CRS to that of the grid.
+        """
+        # Places far away may not be in the grid's CRS at all, or come out as others.
+        around = _surroundings(grid, self._crs, self._path)
+        left, bottom, right, top = around.bounds
+        knots = _KNOT_PX * max(right - left, top - bottom) / max(grid.height, grid.width)
+        placed = {}
+        for number in sorted(self._tree.query(around, predicate="intersects").tolist()):
+            valid = shapely.make_valid(self._polygons[number])
+            near = _only_polygons(shapely.intersection(valid, around))
+            polygon = self._to_pixels(near, grid, knots)
+            if shapely.intersects(polygon, box_of(grid.window)):
+                placed[number] = polygon
+        return placed
+
+    def _to_pixels(self, polygon: shapely.Geometry, grid: Grid, knots: float) -> shapely.Geometry:
+        """A polygon in pixels of a grid; where lines bend, a place is projected every `knots`."""
+        if not _is_same(self._crs, grid.crs):
+            polygon = shapely.segmentize(polygon, knots)
+        project = functools.partial(_project, crs=self._crs, grid=grid, path=self._path)
+        return _only_polygons(shapely.make_valid(shapely.transform(polygon, project)))
 
 
 def read_area(path: str, grid: Grid) -> Area:
@@ -75,14 +115,8 @@ def read_area(path: str, grid: Grid) -> Area:
     polygons = _only_polygons(shapely.make_valid([shape for shape in shapes if shape is not None]))
     if polygons.is_empty:
         raise LcsegError(path, "has no polygon in it", "draw the area as polygons")
-    # Places far away may not be in the grid's CRS at all, or come out as others.
-    polygons = _only_polygons(shapely.intersection(polygons, _surroundings(grid, crs, path)))
-    if polygons.is_empty:
-        return Area(polygons, grid)
-    left, bottom, right, top = polygons.bounds
-    knots = shapely.segmentize(polygons, max(right - left, top - bottom) / _KNOTS)
-    to_pixels = partial(_project, crs=crs, grid=grid, path=path)
-    return Area(_only_polygons(shapely.make_valid(shapely.transform(knots, to_pixels))), grid)
+    placed = Outlines([polygons], crs, path).place(grid)
+    return Area(placed.get(0, shapely.Polygon()), grid)
 
 
 def digest_area(path: str) -> str:
@@ -100,37 +134,45 @@ def _only_polygons(shapes: np.ndarray | shapely.Geometry) -> shapely.Geometry:
     return shapely.union_all(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
 
 
-def _surroundings(grid: Grid, crs: str, path: str) -> shapely.Geometry:
+def _surroundings(grid: Grid, crs: str | None, path: str) -> shapely.Geometry:
     """The bounds of a grid in another CRS, and a little more."""
     edge = np.linspace(0, 1, _EDGE)
     cols, rows = (axis.ravel() for axis in np.meshgrid(edge * grid.width, edge * grid.height))
     x, y = grid.affine @ (cols, rows)
-    x, y = _transform(grid.crs or "", crs, x, y, path)
+    x, y = _transform(grid.crs, crs, x, y, path)
     margin = _MARGIN * max(np.ptp(x), np.ptp(y))
     return shapely.box(x.min() - margin, y.min() - margin, x.max() + margin, y.max() + margin)
 
 
-def _project(places: np.ndarray, crs: str, grid: Grid, path: str) -> np.ndarray:
+def _project(places: np.ndarray, crs: str | None, grid: Grid, path: str) -> np.ndarray:
     """Places [n, 2] of a CRS as (column, row) of a grid, float [n, 2]."""
-    x, y = _transform(crs, grid.crs or "", places[:, 0], places[:, 1], path)
+    x, y = _transform(crs, grid.crs, places[:, 0], places[:, 1], path)
     return np.stack(~grid.affine @ (x, y), axis=1)
 
 
 def _transform(
-    from_crs: str, to_crs: str, x: np.ndarray, y: np.ndarray, path: str
+    from_crs: str | None, to_crs: str | None, x: np.ndarray, y: np.ndarray, path: str
 ) -> tuple[np.ndarray, np.ndarray]:
+    if _is_same(from_crs, to_crs):
+        return x, y
     try:
-        return transform_places(from_crs, to_crs, x, y, path)
+        return transform_places(from_crs or "", to_crs or "", x, y, path)
     except LcsegError as error:
         raise LcsegError(
             path,
-            f"no way leads between its CRS and that of the image: {crs_name(from_crs)} and "
-            f"{crs_name(to_crs)}",
+            f"no way leads between its CRS and that of the image: {crs_name(from_crs or '')} and "
+            f"{crs_name(to_crs or '')}",
             "give it the CRS of the image (ogr2ogr -t_srs)",
         ) from error
 
 
-def _box(window: Window) -> shapely.Geometry:
+@functools.cache
+def _is_same(one: str | None, other: str | None) -> bool:
+    return one == other or bool(one and other and is_same_crs(one, other))
+
+
+def box_of(window: Window) -> shapely.Geometry:
+    """A window as a polygon, x is columns, y is rows."""
     return shapely.box(
         window.col, window.row, window.col + window.width, window.row + window.height
     )

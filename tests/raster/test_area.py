@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio.warp
 import shapely
 
 from lcseg.errors import LcsegError
-from lcseg.raster.area import digest_area, read_area
+from lcseg.raster.area import Area, Outlines, digest_area, read_area
 from lcseg.raster.grid import Grid, Window
 
 CRS = "EPSG:26918"
@@ -111,3 +112,42 @@ def test_digest_is_that_of_what_is_drawn(tmp_path):
     digests = [digest_area(path) for path in paths]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize("crs", [CRS, "EPSG:4326", "EPSG:3857"])
+def test_each_of_many_outlines_is_to_be_had_in_the_pixels_of_a_grid(crs):
+    boxes = [shapely.box(400_000 + x, 4_299_980, 400_020 + x, 4_299_990) for x in (0, 100, 9000)]
+    moved = [shapely.segmentize(box, 1) for box in boxes]
+
+    def to_crs(places):
+        return np.stack(rasterio.warp.transform(CRS, crs, *places.T), axis=1)
+
+    outlines = Outlines([shapely.transform(box, to_crs) for box in moved], crs, "places.gpkg")
+    placed = outlines.place(GRID)
+    assert list(placed) == [0, 1]
+    for number, first in ((0, 0), (1, 50)):
+        inside_hw = Area(placed[number], GRID).read(GRID.window)
+        expected_hw = np.zeros((200, 300), bool)
+        expected_hw[5:10, first : first + 10] = True
+        assert np.array_equal(inside_hw, expected_hw)
+
+
+def test_outlines_without_a_crs_are_on_grids_without_one():
+    grid = Grid(20, 30, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), None)
+    placed = Outlines([shapely.box(2, 3, 5, 7)], None, "places.gpkg").place(grid)
+    assert placed[0].equals(shapely.box(2, 3, 5, 7))
+
+
+def test_straight_lines_of_another_crs_are_bent_here():
+    grid = Grid(10_000, 10_000, GRID.transform, CRS)
+    box = shapely.box(-76.15, 38.75, -75.92, 38.80)
+    area = Area(Outlines([box], "EPSG:4326", "places.gpkg").place(grid)[0], grid)
+    seen = 0
+    for first in range(1000, 9000, 700):
+        rows, cols = np.mgrid[:10_000, first : first + 1] + 0.5
+        x, y = grid.affine @ (cols.ravel(), rows.ravel())
+        lon, lat = np.array(rasterio.warp.transform(CRS, "EPSG:4326", x, y))
+        expected = shapely.contains_xy(box, lon, lat)
+        assert area.read(Window(0, first, 10_000, 1))[:, 0].tolist() == expected.tolist()
+        seen += expected.sum()
+    assert seen > 20_000

@@ -30,6 +30,8 @@ from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert
 from lcseg.records.manifest import (
     BandStatistics,
+    ChangeInfo,
+    CorrectionsInfo,
     Manifest,
     ShardInfo,
     SourceInfo,
@@ -131,7 +133,7 @@ def test_reader_of_the_readme_reads_every_pixel_type(
 @pytest.mark.parametrize("version", ["1.0", "3.0", "20.0"])
 def test_reader_of_the_readme_refuses_another_major_version(reader, document, tmp_path, version):
     (tmp_path / "dataset.json").write_text(json.dumps({**document, "format_version": version}))
-    with pytest.raises(ValueError, match=f"has format version {version}, this reader is of 2.0"):
+    with pytest.raises(ValueError, match=f"has format version {version}, this reader is of 2.1"):
         next(reader["read_chips"](tmp_path))
 
 
@@ -333,7 +335,8 @@ def test_readme_describes_every_key_and_every_field():
     constants = {k: v for k, v in vars(keys).items() if k.isupper() and not k.startswith("_")}
     assert {value for value in constants.values() if isinstance(value, str)} <= words
     assert {*keys.DTYPES, *keys.COMPRESSIONS} <= words
-    for kind in (Manifest, BandStatistics, SplitSummary, ShardInfo, SourceInfo):
+    of_corrections = (CorrectionsInfo, ChangeInfo)
+    for kind in (Manifest, BandStatistics, SplitSummary, ShardInfo, SourceInfo, *of_corrections):
         assert {field.name for field in dataclasses.fields(kind)} <= words, kind
 
 
@@ -343,6 +346,7 @@ def test_readme_describes_every_key_and_every_field():
         (Manifest, DATASET),
         *((k, DATASET["$defs"][k.__name__]) for k in (BandStatistics, SplitSummary)),
         *((k, DATASET["$defs"][k.__name__]) for k in (ShardInfo, SourceInfo)),
+        *((k, DATASET["$defs"][k.__name__]) for k in (CorrectionsInfo, ChangeInfo)),
         (ClassScheme, CLASS_SCHEME),
         (LandClass, CLASS_SCHEME["$defs"]["LandClass"]),
     ],
@@ -388,6 +392,11 @@ def test_schema_takes_fields_of_a_later_minor_version(document):
     validate(later, DATASET)
 
 
+def test_schema_takes_manifests_of_the_version_before(document):
+    before = {name: value for name, value in document.items() if name != "corrections"}
+    validate({**before, "format_version": "2.0"}, DATASET)
+
+
 GONE = object()
 
 
@@ -430,6 +439,7 @@ GONE = object()
         (("sources", 0, "date"), None),
         (("sources", 0, "date"), GONE),
         (("settings", "seed"), None),
+        (("corrections",), "suspects.gpkg"),
     ],
 )
 def test_schema_refuses_a_broken_manifest(document, path, value):

@@ -15,6 +15,9 @@ class ConvertConfig:
     images: Annotated[str, "Pattern of the image rasters; quote it, e.g. 'scenes/*_naip.tif'."] = ""
     labels: Annotated[str, "Pattern of the label rasters; mates share the text of the *."] = ""
     pairs: Annotated[str, "CSV with the columns image,label,split,date, instead of patterns."] = ""
+    corrections: Annotated[
+        str, "Vector file of places with a verdict on their labels, as lcseg audit makes."
+    ] = ""
     label_band: Annotated[int, "Band of the label rasters with the codes, from 1; 0: only one."] = 0
     allow_ungeoreferenced: Annotated[bool, "Take rasters without CRS, pixel on pixel."] = False
     chip_px: Annotated[int, "Side of a chip, in pixels."] = 256

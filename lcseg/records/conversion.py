@@ -28,6 +28,7 @@ from lcseg.progress import Progress
 from lcseg.raster.pairing import SPLITS
 from lcseg.records import manifest as manifests
 from lcseg.records.config import ConvertConfig
+from lcseg.records.correction_report import sum_corrections
 from lcseg.records.folder import Workspace, open_workspace
 from lcseg.records.manifest import BandStatistics, Manifest, SourceInfo, SplitSummary
 from lcseg.records.parts import Part, PartOutcome, convert_part
@@ -232,6 +233,7 @@ def _describe(plan: Plan, outcomes: Sequence[PartOutcome]) -> Manifest:
         shards=shards,
         sources=tuple(map(_describe_source, plan.scenes, kept)),
         settings=list_settings(config),
+        corrections=sum_corrections(plan, outcomes),
     )
 
 

@@ -22,7 +22,7 @@ from lcseg.records.spec import RecordSpec
 
 FILE = "dataset.json"
 FORMAT = "lcseg-dataset"
-VERSION = "2.0"
+VERSION = "2.1"
 _MAJOR = VERSION.split(".", maxsplit=1)[0]
 
 
@@ -73,6 +73,27 @@ class SourceInfo:
 
 
 @dataclass(frozen=True)
+class ChangeInfo:
+    """Pixels whose label was corrected in one way."""
+
+    label: str | None  # Class that they had; None: no label.
+    new_class: str | None  # Class that they have; None: they are ignored.
+    pixels: int  # Of the records; where chips overlap, once for each.
+
+
+@dataclass(frozen=True)
+class CorrectionsInfo:
+    """What people have said of labels, and what came of it."""
+
+    file: str  # Name of the file, without its folder.
+    sha256: str  # Of the file, 64 hexadecimal digits.
+    places: dict[str, int]  # By verdict: wrong, right, unsure, or open, where nobody has said.
+    relabelled_pixels: int  # That have another class, or have one where there was none.
+    ignored_pixels: int  # That had a class and are ignored.
+    changes: tuple[ChangeInfo, ...]  # The same by classes, in the order of the class scheme.
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A data set."""
 
@@ -90,6 +111,7 @@ class Manifest:
     shards: tuple[ShardInfo, ...]  # In writing order.
     sources: tuple[SourceInfo, ...]  # In reading order.
     settings: dict[str, str | int | float | bool]  # The flags that made it.
+    corrections: CorrectionsInfo | None = None  # Of labels; None: they are those of the rasters.
 
     def __post_init__(self) -> None:
         n_bands, n_classes = self.spec.bands, self.class_scheme.n_classes

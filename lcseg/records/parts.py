@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from lcseg.records.codec import encode_chip
 from lcseg.records.layout import Layout
 from lcseg.records.manifest import ShardInfo
 from lcseg.records.piece import Piece, Setting, read_chips
+from lcseg.records.relabelling import Changes, Correction, Touching
 from lcseg.records.selection import KEPT
 from lcseg.records.shards import ShardWriter, write_shard
 from lcseg.records.statistics import Moments, count_classes
@@ -63,6 +64,7 @@ class PieceTally:
     missing: int  # Of these, where the image has no data.
     ignored: int  # Of these, without a label; the missing ones too.
     class_pixels: dict[str, tuple[int, ...]]  # By split: labels of the chips kept, last ignored.
+    changes: Changes = field(default_factory=Changes)  # Of labels, in the chips kept.
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,26 @@ class PartOutcome:
 
 
 def cut_parts(
-    scenes: Sequence[Scene], layouts: Sequence[Layout], setting: Setting, most_bytes: int
+    scenes: Sequence[Scene],
+    layouts: Sequence[Layout],
+    setting: Setting,
+    most_bytes: int,
+    corrections: Sequence[Sequence[Correction]] = (),
 ) -> Iterator[Part]:
-    """Cut the chips of all scenes, in order, into parts whose records fit into `most_bytes`."""
+    """Cut the chips of all scenes, in order, into parts whose records fit into `most_bytes`.
+
+    A part holds those of the corrections of its scenes that touch its chips, and no others: so a
+    verdict that is changed has those parts alone done again that it is about.
+    """
     most_chips = max(most_bytes // setting.spec.record_bytes, 1)
     pieces: list[Piece] = []
     number, room = 0, most_chips
     for index, (scene, layout) in enumerate(zip(scenes, layouts, strict=True)):
+        touching = Touching(corrections[index] if corrections else ())
         start = 0
         while start < len(layout.windows):
             stop = min(start + room, len(layout.windows))
-            pieces.append(_make_piece(index, scene, layout, slice(start, stop)))
+            pieces.append(_make_piece(index, scene, layout, slice(start, stop), touching))
             room -= stop - start
             start = stop
             if not room:
@@ -117,7 +128,9 @@ def cut_parts(
         yield Part(number, setting, tuple(pieces))
 
 
-def _make_piece(index: int, scene: Scene, layout: Layout, chips: slice) -> Piece:
+def _make_piece(
+    index: int, scene: Scene, layout: Layout, chips: slice, touching: Touching
+) -> Piece:
     return Piece(
         index,
         scene.pair.key,
@@ -129,6 +142,7 @@ def _make_piece(index: int, scene: Scene, layout: Layout, chips: slice) -> Piece
         scene.files,
         tuple(map(tuple, layout.windows[chips].tolist())),
         tuple(layout.splits[chips].tolist()),
+        touching.find(layout.windows[chips]),
     )
 
 
@@ -162,7 +176,10 @@ def _convert_piece(
     moments = Moments.empty(spec.bands)
     counts = {split: np.zeros(spec.classes + 1, np.int64) for split in SPLITS}
     fates, pixels, missing, ignored = "", 0, 0, 0
-    for split, (chip, valid_hw) in zip(piece.splits, read_chips(piece, setting), strict=True):
+    changes = Changes()
+    for split, (chip, valid_hw, of_labels) in zip(
+        piece.splits, read_chips(piece, setting), strict=True
+    ):
         of_chip = count_classes(chip.label_hw, spec.classes)
         pixels += valid_hw.size
         missing += valid_hw.size - int(np.count_nonzero(valid_hw))
@@ -172,12 +189,14 @@ def _convert_piece(
         if fate != KEPT:
             continue
         counts[SPLITS[split]] += of_chip
+        changes = changes.merge(of_labels)
         if SPLITS[split] == "train":
             moments = moments.add(_valid_pixels(chip.image_hwc, valid_hw))
         if writers:
             writers[SPLITS[split]].write(encode_chip(spec, chip, of_chip))
     class_pixels = {split: tuple(n.tolist()) for split, n in counts.items()}
-    return PieceTally(piece.scene, fates, pixels, missing, ignored, class_pixels), moments
+    tally = PieceTally(piece.scene, fates, pixels, missing, ignored, class_pixels, changes)
+    return tally, moments
 
 
 def _valid_pixels(image_hwc: np.ndarray, valid_hw: np.ndarray) -> np.ndarray:

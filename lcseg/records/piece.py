@@ -1,6 +1,6 @@
 """Some chips of one scene, and how they are read.
 
-for chip, valid_hw in read_chips(piece, setting): …
+for chip, valid_hw, changes in read_chips(piece, setting): …
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lcseg.classes import IGNORE, ClassScheme
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.label import open_label
 from lcseg.raster.source import open_image
+from lcseg.records.relabelling import Changes, Correction, Relabeller
 from lcseg.records.selection import Selection
 from lcseg.records.spec import Chip, RecordSpec
 
@@ -49,11 +50,17 @@ class Piece:
     files: tuple[tuple[str, int, int], ...]  # Path, size and time of change of what is read.
     windows: tuple[tuple[int, int, int, int], ...]  # Row, col, height, width.
     splits: tuple[int, ...]  # Indices into SPLITS.
+    corrections: tuple[Correction, ...] = ()  # Of labels, those that touch the windows.
 
 
-def read_chips(piece: Piece, setting: Setting) -> Iterator[tuple[Chip, np.ndarray]]:
-    """Read chips in order, with which of the pixels in their windows are valid, bool [h, w]."""
+def read_chips(piece: Piece, setting: Setting) -> Iterator[tuple[Chip, np.ndarray, Changes]]:
+    """Read chips in order, with corrected labels.
+
+    Yields:
+        A chip, which of the pixels in its window are valid, bool [h, w], and what was corrected.
+    """
     spec = setting.spec
+    relabeller = Relabeller(piece.corrections, piece.grid)
     with (
         open_image(piece.image, piece.alpha) as image,
         open_label(
@@ -72,10 +79,11 @@ def read_chips(piece: Piece, setting: Setting) -> Iterator[tuple[Chip, np.ndarra
                 label_hw = np.where(valid_hw, label_hw, IGNORE)
             for window in run:
                 place = window.within(around).slices
+                own_hw, changes = relabeller.relabel(label_hw[place], valid_hw[place], window)
                 yield (
                     Chip(
                         _fill(image_hwc[place], spec.image_shape, 0),
-                        _fill(label_hw[place], spec.image_shape[:2], IGNORE),
+                        _fill(own_hw, spec.image_shape[:2], IGNORE),
                         piece.key,
                         window.row,
                         window.col,
@@ -84,6 +92,7 @@ def read_chips(piece: Piece, setting: Setting) -> Iterator[tuple[Chip, np.ndarra
                         piece.date,
                     ),
                     valid_hw[place],
+                    changes,
                 )
 
 

@@ -22,9 +22,10 @@ from lcseg.pages import page_environment, write_page
 from lcseg.raster.pairing import SPLITS
 from lcseg.records.advice import advise
 from lcseg.records.config import ConvertConfig
+from lcseg.records.correction_report import advise_corrections, sum_corrections
 from lcseg.records.ground import sort_tallies
 from lcseg.records.looks import LOOKS
-from lcseg.records.manifest import SplitSummary
+from lcseg.records.manifest import CorrectionsInfo, SplitSummary
 from lcseg.records.pair_report import PairReport, report_pair
 from lcseg.records.parts import PartOutcome, PieceTally
 from lcseg.records.plan import Plan
@@ -53,6 +54,7 @@ class ConversionReport:
     splits: dict[str, SplitSummary]  # By name.
     warnings: tuple[str, ...]  # What a user should know before training.
     settings: dict[str, str | int | float | bool]  # The flags that made it.
+    corrections: CorrectionsInfo | None = None  # Of labels; None: there were none.
 
     @property
     def chips(self) -> int:
@@ -87,8 +89,12 @@ def make_report(plan: Plan, outcomes: Sequence[PartOutcome]) -> ConversionReport
         sites=len(plan.sites),
         pairs=pairs,
         splits=splits,
-        warnings=tuple(advise(pairs, splits, plan.scheme, _find_wanted(plan))),
+        warnings=(
+            *advise(pairs, splits, plan.scheme, _find_wanted(plan)),
+            *advise_corrections(plan, outcomes),
+        ),
         settings=list_settings(config),
+        corrections=sum_corrections(plan, outcomes),
     )
 
 

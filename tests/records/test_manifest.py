@@ -12,6 +12,8 @@ from lcseg.classes import load_scheme
 from lcseg.errors import LcsegError
 from lcseg.records.manifest import (
     BandStatistics,
+    ChangeInfo,
+    CorrectionsInfo,
     Manifest,
     ShardInfo,
     SourceInfo,
@@ -23,7 +25,7 @@ from lcseg.records.spec import RecordSpec
 
 MANIFEST = Manifest(
     format="lcseg-dataset",
-    format_version="2.0",
+    format_version="2.1",
     created_by="tests",
     chip_px=64,
     bands=("red", "nir ä"),
@@ -44,6 +46,14 @@ MANIFEST = Manifest(
         SourceInfo("a", "a.tif", "b.tif", 70, 64, (1, 0, 5, 0, -1, 9), None, "2023-06-15", 3),
     ),
     settings={"chip_px": 64, "quiet": False, "val_share": 0.15, "images": "*.tif"},
+    corrections=CorrectionsInfo(
+        "suspects.gpkg",
+        "c" * 64,
+        {"wrong": 2, "right": 0, "unsure": 1, "open": 9},
+        4,
+        3,
+        (ChangeInfo(None, "water", 4), ChangeInfo("water", None, 3)),
+    ),
 )
 
 
@@ -114,7 +124,7 @@ def test_folder_without_a_manifest_is_no_data_set(tmp_path):
 def test_other_major_version_is_refused_even_if_nothing_else_can_be_read(altered, version):
     folder = altered(format_version=version, bands=7, shards="moved elsewhere")
     with pytest.raises(
-        LcsegError, match=f"has format version {version}, this lcseg reads 2.0; use"
+        LcsegError, match=f"has format version {version}, this lcseg reads 2.1; use"
     ):
         read_manifest(folder)
 
@@ -122,6 +132,14 @@ def test_other_major_version_is_refused_even_if_nothing_else_can_be_read(altered
 def test_newer_minor_version_is_read_and_its_unknown_fields_passed_over(altered):
     folder = altered(**{"format_version": "2.7", "mood": "good", "shards.0.mood": 1})
     assert read_manifest(folder) == replace(MANIFEST, format_version="2.7")
+
+
+def test_older_minor_version_is_read_without_what_it_did_not_have(altered):
+    folder = altered(format_version="2.0")
+    document = json.loads((folder / "dataset.json").read_text())
+    del document["corrections"]
+    (folder / "dataset.json").write_text(json.dumps(document))
+    assert read_manifest(folder) == replace(MANIFEST, format_version="2.0", corrections=None)
 
 
 def test_document_of_another_format_is_refused(altered):
@@ -137,7 +155,7 @@ def test_document_of_another_format_is_refused(altered):
         ("[]", "the document"),
         ("{}", "format: Field required"),
         ('{"format": "lcseg-dataset"}', "format_version: Field required"),
-        ('{"format": "lcseg-dataset", "format_version": "2.0"}', "created_by: Field required"),
+        ('{"format": "lcseg-dataset", "format_version": "2.1"}', "created_by: Field required"),
     ],
 )
 def test_broken_document_is_refused_with_what_is_wrong(tmp_path, text, message):
@@ -171,6 +189,7 @@ def test_broken_document_is_refused_with_what_is_wrong(tmp_path, text, message):
         ("splits.val.class_pixels", [0, 0], "splits.val counts 2 classes of 4"),
         ("statistics.mean", [1.0], "statistics.mean has 1 numbers for 2 bands"),
         ("statistics.std", [1.0, None], r"statistics\.std\.1"),
+        ("corrections.changes.0.pixels", "many", r"corrections\.changes\.0\.pixels: Input should"),
     ],
 )
 def test_field_that_does_not_fit_is_named(altered, field, value, message):

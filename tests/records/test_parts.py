@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from rasterio.windows import Window
 
 from lcseg.documents import format_document, parse_document
@@ -15,6 +16,7 @@ from lcseg.records.codec import decode_chip
 from lcseg.records.config import ConvertConfig
 from lcseg.records.parts import PartOutcome, convert_part, cut_parts
 from lcseg.records.plan import Plan, make_plan
+from lcseg.records.relabelling import Correction
 from lcseg.records.shards import read_shard
 
 
@@ -116,6 +118,15 @@ def test_digest_changes_with_all_that_the_outcome_depends_on(plan):
     others = [
         replace(part, number=1),
         replace(part, pieces=(piece,)),
+        *(
+            replace(part, pieces=(replace(piece, corrections=(correction,)), *part.pieces[1:]))
+            for correction in (
+                Correction(1, shapely.box(0, 0, 9, 9).wkb_hex, None, 0),
+                Correction(1, shapely.box(0, 0, 9, 9).wkb_hex, None, 1),
+                Correction(1, shapely.box(0, 0, 9, 9).wkb_hex, 1, 0),
+                Correction(1, shapely.box(0, 0, 9, 8).wkb_hex, None, 0),
+            )
+        ),
         replace(part, setting=replace(setting, label_band=1)),
         replace(part, setting=replace(setting, created_by="lcseg 9")),
         replace(
@@ -150,6 +161,26 @@ def test_parts_hold_every_chip_once_in_order(plan, most_chips):
         )
         assert [s for piece in pieces for s in piece.splits] == layout.splits.tolist()
     assert all(Path(piece.image).is_absolute() for part in parts for piece in part.pieces)
+
+
+def test_part_holds_the_corrections_that_touch_its_chips_and_no_others(plan):
+    setting = plan.parts[0].setting
+    boxes = [shapely.box(0, 0, 4, 4), shapely.box(60, 60, 66, 66), shapely.box(900, 0, 901, 1)]
+    corrections = [Correction(i, box.wkb_hex, None, 0) for i, box in enumerate(boxes)]
+    most_bytes = 4 * setting.spec.record_bytes
+    parts = list(cut_parts(plan.scenes, plan.layouts, setting, most_bytes, [corrections, ()]))
+    for part in parts:
+        for piece in part.pieces:
+            is_touched = [
+                any(
+                    box.intersects(shapely.box(col, row, col + width, row + height))
+                    for row, col, height, width in piece.windows
+                )
+                for box in boxes
+            ]
+            held = [correction.place for correction in piece.corrections]
+            assert held == [i for i in range(3) if is_touched[i] and piece.scene == 0]
+    assert {place.place for part in parts for p in part.pieces for place in p.corrections} == {0, 1}
 
 
 def test_run_reaches_as_far_as_its_tallest_window():

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from conftest import write_raster
 from PIL import Image
 
@@ -24,6 +25,7 @@ from lcseg.records.looks import LOOKS
 from lcseg.records.manifest import read_manifest
 from lcseg.records.report import ConversionReport, render_html, write_report
 from lcseg.records.shards import read_shard
+from lcseg.records.suspects import Suspect, write_suspects
 
 CHIP = 32
 SHAPES = {"a": (128, 128), "bb": (160, 112)}
@@ -308,6 +310,26 @@ def test_names_are_escaped(report):
     assert "<li>&lt;em&gt;</li>" in text
     page = Page(text)
     assert (page.problems, page.open) == ([], [])
+
+
+def test_the_page_and_a_dry_run_show_what_was_corrected(folder, report, tmp_path):
+    shape = shapely.box(400_000, 4_299_950, 400_020, 4_299_980)
+    suspect = Suspect(shape, 1, label="water", verdict="wrong", new_class="barren/impervious")
+    write_suspects(tmp_path / "suspects.gpkg", "EPSG:26918", [suspect])
+    config = make_config(
+        folder, out=str(tmp_path / "data"), corrections=str(tmp_path / "suspects.gpkg")
+    )
+    found = rehearse(config)
+    (change,) = found.corrections.changes
+    assert (change.label, change.new_class) == ("water", "barren/impervious")
+    _, label_hw = read_rasters(folder, "a")
+    assert change.pixels == (label_hw[40:100, :40] == 0).sum()
+    for of_split in (found, dataclasses.replace(found, is_plan=False)):
+        page = Page(render_html(of_split, PNG))
+        assert not page.problems and not page.open
+        assert ["water", "barren/ impervious", f"{change.pixels:,}"] in page.rows
+    assert convert(config).corrections == found.corrections
+    assert "Corrections" not in render_html(report, PNG)
 
 
 def test_beyond_500_pairs_the_page_shows_the_first_and_says_so(report):

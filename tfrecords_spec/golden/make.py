@@ -7,6 +7,7 @@ They change only with the contract. zlib/ may differ in bytes where zlib is anot
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -17,7 +18,14 @@ from lcseg.classes import IGNORE, ClassScheme, LandClass
 from lcseg.raster.grid import Grid, Window
 from lcseg.records import manifest as manifests
 from lcseg.records.codec import encode_chip
-from lcseg.records.manifest import BandStatistics, Manifest, SourceInfo, SplitSummary
+from lcseg.records.manifest import (
+    BandStatistics,
+    ChangeInfo,
+    CorrectionsInfo,
+    Manifest,
+    SourceInfo,
+    SplitSummary,
+)
 from lcseg.records.shards import write_shard
 from lcseg.records.spec import COMPRESSIONS, Chip, RecordSpec
 from lcseg.records.statistics import Moments, count_classes
@@ -39,6 +47,15 @@ SCENES = {
     "Zürich/夏 1": (Grid(40, 30, TURNED, "EPSG:2056"), "2023-06-15"),
     "nowhere": (Grid(20, 20, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), None), ""),
 }
+# The measurement of zeros had no label before; two chips show it.
+CORRECTIONS = CorrectionsInfo(
+    "suspects.gpkg",
+    hashlib.sha256(b"golden").hexdigest(),
+    {"wrong": 1, "right": 0, "unsure": 0, "open": 2},
+    relabelled_pixels=2,
+    ignored_pixels=0,
+    changes=(ChangeInfo(None, "other", 2),),
+)
 # Split, number of the shard, scene, row and column; two overlap, two overhang their scene.
 PLACES = (
     ("train", 0, "Zürich/夏 1", -5, -3),
@@ -132,6 +149,7 @@ def _write_dataset(folder: Path, chips: list, compression: str) -> None:
             for key, (grid, date) in SCENES.items()
         ),
         settings={"chip_px": CHIP_PX, "stride_px": 8, "compression": compression},
+        corrections=CORRECTIONS,
     )
     manifests.write_manifest(folder, manifest)
 

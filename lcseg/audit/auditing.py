@@ -63,7 +63,10 @@ def audit(config: AuditConfig, program: Sequence[str] = ()) -> AuditReport:
         findings = search(subject.evidence, subject.scheme.n_classes, config)
         least, evidence = findings.sums.least, subject.evidence
         places = findings.harvest.places
-        shapes = [trace_place(evidence[place.scene], place, least) for place in places]
+        shapes = [
+            trace_place(evidence[place.scene], place, least, config.edge_tolerance_px)
+            for place in places
+        ]
         thumbnails = [
             draw_thumbnail(evidence[place.scene], shape, subject.scheme)
             for place, shape in zip(places, shapes, strict=True)

@@ -1,10 +1,12 @@
 """The outline of a place, in pixels of its scene, in memory that does not grow with the place.
 
-shape = trace_place(evidence, place, least)    # shapely, x is the column, y is the row
+shape = trace_place(evidence, place, least, edge_px=3)    # shapely, x is the column, y is the row
 shape = to_ground(shape, grid, "EPSG:26918", path)
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import shapely
@@ -22,7 +24,7 @@ _PIXELS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 def trace_place(
-    evidence: Evidence, place: Place, least: np.ndarray, whole_px: int = _WHOLE_PX
+    evidence: Evidence, place: Place, least: np.ndarray, edge_px: int, whole_px: int = _WHOLE_PX
 ) -> shapely.Geometry:
     """Trace a place along the edges of its pixels; x is the column, y the row, in its scene.
 
@@ -30,13 +32,19 @@ def trace_place(
         evidence: of its scene.
         place: as it was found.
         least: the least probability of each class that is confident.
+        edge_px: how far borders may be drawn off.
         whole_px: the largest rectangle that is read at once.
     """
     grid = Grid(evidence.grid.height, evidence.grid.width, _PIXELS, None)
     window = place.window
+
+    def read(part: Window) -> np.ndarray:
+        return mark_places(*evidence.read(part.widen(edge_px)), least, edge_px).key_hw
+
     if max(window.height, window.width) <= whole_px:
-        return trace(_read_keys(evidence, window, least), window, place.first, grid)
-    return _trace_pieces(evidence, place, least, grid, whole_px)
+        return trace(read(window), window, place.first, grid)
+    key = place.key_of(len(least))
+    return _trace_pieces(lambda part: read(part) == key, place, grid, whole_px)
 
 
 def to_ground(shape: shapely.Geometry, grid: Grid, crs: str | None, path: str) -> shapely.Geometry:
@@ -59,19 +67,15 @@ def to_ground(shape: shapely.Geometry, grid: Grid, crs: str | None, path: str) -
 
 
 def _trace_pieces(
-    evidence: Evidence, place: Place, least: np.ndarray, grid: Grid, piece_px: int
+    read: Callable[[Window], np.ndarray], place: Place, grid: Grid, piece_px: int
 ) -> shapely.Geometry:
     """Trace a place by squares, each of which it reaches out of."""
-    window, key = place.window, place.key_of(len(least))
+    window = place.window
     below, right = window.row + window.height, window.col + window.width
     squares = [
         Window(window.row + s.row, window.col + s.col, s.height, s.width).clip(below, right)
         for s in cover(window.height, window.width, piece_px)
     ]
-
-    def read(square: Window) -> np.ndarray:
-        return _read_keys(evidence, square, least) == key
-
     patches = Patches(lambda table: (table.first == place.first).all(axis=1))
     for square in squares:
         patches.add(square, read(square))
@@ -86,7 +90,3 @@ def _trace_pieces(
 
 def _choose_none(table: PatchTable) -> np.ndarray:
     return np.zeros(len(table), bool)
-
-
-def _read_keys(evidence: Evidence, window: Window, least: np.ndarray) -> np.ndarray:
-    return mark_places(*evidence.read(window), least, 0).key_hw

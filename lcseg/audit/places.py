@@ -14,6 +14,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from lcseg.audit.confident import NONE, find_issues, guess_classes
+from lcseg.classes import IGNORE
 from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.grid import Window
 from lcseg.raster.patches import PatchTable
@@ -27,8 +28,14 @@ class Marks:
     """Where the label of a block is contradicted, and by how much."""
 
     guess_hw: np.ndarray  # uint8: the class that is confidently there, 255: none.
-    key_hw: np.ndarray  # int32: 1 + label * classes + guess; 0: not contradicted.
-    values: tuple[np.ndarray, ...]  # [H, W] each: what is summed over a place; see `Place.of`.
+    key_hw: np.ndarray  # int32: 1 + label * classes + suggested class; 0: not contradicted.
+    sure_hw: np.ndarray  # bool: where the model is sure of the suggested class.
+    values: tuple[np.ndarray, ...]  # [H, W] each, in the order of `_CORE` and so on.
+
+
+_CORE, _SURE, _SUGGESTED, _LABEL = range(4)
+"""What is summed over a place: pixels of its core, pixels in which the model is sure, and over
+these the probabilities of the suggested class and of the label's, in 1/254."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,8 @@ class Place:
     suggested: int  # Class that the model says.
     pixels: int  # How many it has.
     area_m2: float  # On the ground; NaN: not georeferenced.
-    confidence: float  # Mean probability of the suggested class.
-    label_probability: float  # Mean probability of the label's class.
+    confidence: float  # Mean probability of the suggested class, where the model is sure of it.
+    label_probability: float  # Mean probability of the label's class there.
     score: float  # By which places are ordered: the difference of the two.
     first: tuple[int, int]  # Row and column of its first pixel, row by row.
     window: Window  # The rectangle around it.
@@ -71,7 +78,8 @@ class Count:
     places: int = 0  # How many.
     pixels: int = 0  # Of all of them.
     area_m2: float = 0.0  # Of all of them; NaN: not known.
-    confidence_sum: int = 0  # Of the suggested class, over their pixels, in 1/254.
+    sure_pixels: int = 0  # Of these, those in which the model is sure.
+    confidence_sum: int = 0  # Of the probability of the suggested class over these, in 1/254.
 
     def merge(self, other: Count) -> Count:
         """The places of both."""
@@ -79,13 +87,14 @@ class Count:
             self.places + other.places,
             self.pixels + other.pixels,
             self.area_m2 + other.area_m2,
+            self.sure_pixels + other.sure_pixels,
             self.confidence_sum + other.confidence_sum,
         )
 
     @property
     def confidence(self) -> float:
-        """Mean probability of the suggested class over the pixels."""
-        return self.confidence_sum / (max(self.pixels, 1) * PROBABILITY_ONE)
+        """Mean probability of the suggested class, where the model is sure of it."""
+        return self.confidence_sum / (max(self.sure_pixels, 1) * PROBABILITY_ONE)
 
 
 @dataclass(frozen=True)
@@ -106,8 +115,10 @@ class Harvest:
             row_m2: float64 [H], of each pixel of a row of the scene; NaN: not known.
             rules: which of them are findings.
         """
+        # What was reached from beside but holds no sure pixel is no place of its own.
+        table = table.take(table.sums[:, _SURE] > 0)
         areas_m2 = table.pixels * row_m2[(table.first[:, 0] + table.last_row) // 2]
-        is_wide = table.sums[:, 2] > 0
+        is_wide = table.sums[:, _CORE] > 0
         # Without a CRS an area is NaN, which is not below anything.
         is_large = ~(areas_m2 < rules.min_area_m2)
         dropped = {
@@ -154,9 +165,10 @@ def mark_places(
 ) -> Marks:
     """Mark where labels are contradicted.
 
-    A pixel belongs to the core of its place if all within `edge_px` of it, in rows and columns,
-    contradicts the same label by the same class. A place without a core is nowhere wider than a
-    border that is drawn off by `edge_px` on both sides.
+    A place is where the model is sure of one class that is not the label's, and as much as
+    `edge_px` around that, as far as the label is the same and that class the most probable one. A
+    pixel belongs to its core if the model is sure of the same all within `edge_px`, in rows and
+    columns: what has no core is nowhere wider than a border that is off by `edge_px` to both sides.
 
     Args:
         probs_hwk: uint8 [H + 2 edge, W + 2 edge, K], 0 to 254.
@@ -164,18 +176,31 @@ def mark_places(
         least: the least probability of each class that is confident.
         edge_px: how far borders may be drawn off; all arrays are wider by it on every side.
     """
-    n_classes = len(least)
     guess_hw = guess_classes(probs_hwk, least)
-    is_issue_hw = find_issues(probs_hwk, label_hw, guess_hw)
-    key_hw = np.where(is_issue_hw, label_hw.astype(np.int32) * n_classes + guess_hw + 1, 0)
-    side = 2 * edge_px + 1
-    is_core_hw = maximum_filter(key_hw, side) == minimum_filter(key_hw, side)
-    own = slice(edge_px, len(key_hw) - edge_px), slice(edge_px, key_hw.shape[1] - edge_px)
-    probs_hwk, label_hw, guess_hw, key_hw = (
-        a[own] for a in (probs_hwk, label_hw, guess_hw, key_hw)
+    is_sure_hw = find_issues(probs_hwk, label_hw, guess_hw)
+    prediction_hw = probs_hwk.argmax(axis=-1).astype(np.uint8)
+    suggested_hw = np.where(is_sure_hw, guess_hw, prediction_hw)
+    is_other_hw = (label_hw != IGNORE) & (suggested_hw != label_hw)
+    key_hw = 1 + label_hw.astype(np.int32) * len(least) + suggested_hw
+    sure_hw, side = np.where(is_sure_hw, key_hw, 0), 2 * edge_px + 1
+    is_core_hw = is_sure_hw & (maximum_filter(sure_hw, side) == minimum_filter(sure_hw, side))
+    key_hw = np.where(is_other_hw & _reach(sure_hw, key_hw, side), key_hw, 0)
+    values = (
+        is_core_hw,
+        is_sure_hw,
+        _take(probs_hwk, suggested_hw) * is_sure_hw,
+        _take(probs_hwk, label_hw) * is_sure_hw,
     )
-    values = (_take(probs_hwk, guess_hw), _take(probs_hwk, label_hw), is_core_hw[own])
-    return Marks(guess_hw, key_hw, values)
+    own = slice(edge_px, len(key_hw) - edge_px), slice(edge_px, key_hw.shape[1] - edge_px)
+    return Marks(guess_hw[own], key_hw[own], is_sure_hw[own], tuple(value[own] for value in values))
+
+
+def _reach(sure_hw: np.ndarray, key_hw: np.ndarray, side: int) -> np.ndarray:
+    """Where a key is that the model is sure of within a square around it, bool [H, W]."""
+    reach_hw = np.zeros(sure_hw.shape, bool)
+    for key in np.unique(sure_hw[sure_hw > 0]):
+        reach_hw |= (key_hw == key) & maximum_filter(sure_hw == key, side)
+    return reach_hw
 
 
 def _take(probs_hwk: np.ndarray, class_hw: np.ndarray) -> np.ndarray:
@@ -190,25 +215,24 @@ def _score(table: PatchTable) -> np.ndarray:
     Size only decides what is a place: what is large and moderately sure is ground that the model
     does not know.
     """
-    margins = table.sums[:, 0] - table.sums[:, 1]
-    return np.asarray(margins / (table.pixels * PROBABILITY_ONE))
+    margins = table.sums[:, _SUGGESTED] - table.sums[:, _LABEL]
+    return np.asarray(margins / (table.sums[:, _SURE] * PROBABILITY_ONE))
 
 
 def _describe(
     scene: int, table: PatchTable, index: int, area_m2: float, score: float, rules: Rules
 ) -> Place:
     label, suggested = divmod(int(table.keys[index]) - 1, rules.n_classes)
-    pixels = int(table.pixels[index])
-    one = pixels * PROBABILITY_ONE
+    one = float(table.sums[index, _SURE]) * PROBABILITY_ONE
     row, col = table.first[index].tolist()
     return Place(
         scene,
         label,
         suggested,
-        pixels,
+        int(table.pixels[index]),
         area_m2,
-        float(table.sums[index, 0]) / one,
-        float(table.sums[index, 1]) / one,
+        float(table.sums[index, _SUGGESTED]) / one,
+        float(table.sums[index, _LABEL]) / one,
         score,
         (row, col),
         table.window(index),
@@ -220,7 +244,8 @@ def _count(table: PatchTable, areas_m2: np.ndarray, chosen: np.ndarray) -> Count
         int(np.count_nonzero(chosen)),
         int(table.pixels[chosen].sum()),
         math.fsum(areas_m2[chosen]),
-        int(table.sums[chosen, 0].sum()),
+        int(table.sums[chosen, _SURE].sum()),
+        int(table.sums[chosen, _SUGGESTED].sum()),
     )
 
 

@@ -51,7 +51,7 @@ class PairRow:
     places: int  # How many, listed or not.
     pixels: int  # Of all of them.
     hectares: float | None  # Of all of them; None: not georeferenced.
-    confidence: float  # Mean probability of the suggested class.
+    confidence: float  # Mean probability of the suggested class, where the model is sure of it.
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class PlaceRow:
     suggested: str  # Class that the model says.
     pixels: int  # How many it has.
     area_m2: float | None  # On the ground; None: not georeferenced.
-    confidence: float  # Mean probability of the suggested class.
-    label_probability: float  # Mean probability of the label's class.
+    confidence: float  # Mean probability of the suggested class, where the model is sure of it.
+    label_probability: float  # Mean probability of the label's class there.
     score: float  # By which places are ordered: the difference of the two.
 
 

@@ -30,11 +30,11 @@ class SceneCount:
     labelled: int = 0  # Pixels with a label and a probability.
     contradicted: int = 0  # Of these, those that another class is confidently in.
 
-    def add(self, key_hw: np.ndarray, label_hw: np.ndarray) -> SceneCount:
+    def add(self, sure_hw: np.ndarray, label_hw: np.ndarray) -> SceneCount:
         """Count the pixels of a block."""
         return SceneCount(
             self.labelled + int(np.count_nonzero(label_hw != IGNORE)),
-            self.contradicted + int(np.count_nonzero(key_hw)),
+            self.contradicted + int(np.count_nonzero(sure_hw)),
         )
 
 
@@ -88,7 +88,7 @@ def _search_scene(
         marks = mark_places(probs_hwk, label_hw, findings.sums.least, edge_px)
         label_hw = label_hw[block.within(wide).slices]
         joint = joint.add(label_hw, marks.guess_hw)
-        count = count.add(marks.key_hw, label_hw)
+        count = count.add(marks.sure_hw, label_hw)
         whole, _ = patches.add(block, marks.key_hw, marks.values)
         harvest = harvest.add(number, whole, row_m2, rules)
         progress.advance()

@@ -1,5 +1,7 @@
 """Outlines of places."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -17,8 +19,8 @@ CONFIG = AuditConfig(
 )
 
 
-def find(scene):
-    found = search([scene], 2, CONFIG)
+def find(scene, **options):
+    found = search([scene], 2, replace(CONFIG, **options))
     return found.harvest.places, found.sums.least
 
 
@@ -28,7 +30,7 @@ def test_an_outline_is_that_of_the_pixels_in_the_scene_and_on_the_ground():
     label_hw[0] = said_hw[0] = 1
     scene = sure_scene(said_hw, label_hw, 2)
     (place,), least = find(scene)
-    shape = trace_place(scene, place, least)
+    shape = trace_place(scene, place, least, 0)
     assert shape.equals(shapely.box(10, 4, 16, 9))
     ground = to_ground(shape, scene.grid, scene.grid.crs, scene.path)
     assert ground.bounds == (400_020.0, 4_299_982.0, 400_032.0, 4_299_992.0)
@@ -38,16 +40,16 @@ def test_an_outline_is_that_of_the_pixels_in_the_scene_and_on_the_ground():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.integers(3, 9))
-def test_a_place_that_is_traced_in_pieces_has_the_same_outline(seed, piece_px):
+@given(st.integers(0, 10**6), st.integers(3, 9), st.integers(0, 1))
+def test_a_place_that_is_traced_in_pieces_has_the_same_outline(seed, piece_px, edge_px):
     random = np.random.default_rng(seed)
-    said_hw = (random.random((25, 31)) < 0.6).astype(np.uint8)
+    said_hw = (random.random((25, 31)) < (0.9 if edge_px else 0.6)).astype(np.uint8)
     label_hw = np.zeros_like(said_hw)
     label_hw[:1] = said_hw[:1] = 1
     scene = sure_scene(said_hw, label_hw, 2)
-    places, least = find(scene)
+    places, least = find(scene, edge_tolerance_px=edge_px)
     for place in places:
-        whole = trace_place(scene, place, least)
-        pieces = trace_place(scene, place, least, piece_px)
+        whole = trace_place(scene, place, least, edge_px)
+        pieces = trace_place(scene, place, least, edge_px, piece_px)
         assert pieces.equals(whole)
         assert pieces.area == place.pixels

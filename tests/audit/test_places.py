@@ -53,7 +53,7 @@ def test_an_area_that_is_contradicted_is_a_place():
     )
     (place,) = found.places
     assert place == expected
-    assert found.pairs == {(0, 2): Count(1, 35, 140.0, 35 * 204)}
+    assert found.pairs == {(0, 2): Count(1, 35, 140.0, 35, 35 * 204)}
     assert found.total.confidence == pytest.approx(204 / 254)
 
 
@@ -69,6 +69,21 @@ def test_what_is_nowhere_wider_than_borders_are_off_is_no_finding(edge_px, width
     assert found.dropped[NARROW].pixels == (1 - is_found) * 20 * width
 
 
+def test_a_place_reaches_as_far_around_as_borders_are_off():
+    label_hw, guess_hw = np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.uint8)
+    probs_hwk = make_probs(guess_hw)
+    # The model is sure of the middle, and says the same, less surely, in a wide ring around it.
+    probs_hwk[3:17, 3:17] = 70, 94, 90
+    probs_hwk[7:13, 7:13] = 10, 244, 0
+    label_hw[:, 14:] = IGNORE
+    marks = mark_places(probs_hwk, label_hw, LEAST, 2)
+    found_hw = np.zeros((16, 16), int)
+    found_hw[3:13, 3:12] = 1 + 1
+    assert marks.key_hw.tolist() == found_hw.tolist()
+    assert [int(value.sum()) for value in marks.values] == [4, 36, 36 * 244, 36 * 10]
+    assert marks.sure_hw.sum() == 36
+
+
 def test_a_place_of_two_labels_is_two_and_unlabelled_ground_is_none():
     label_hw, guess_hw = np.zeros((9, 20), np.uint8), np.full((9, 20), 2, np.uint8)
     label_hw[:, 9:], label_hw[:, 18:] = 1, IGNORE
@@ -81,7 +96,7 @@ def test_small_places_are_left_out_and_counted():
     guess_hw[2:5, 2:5] = guess_hw[2:6, 10:14] = 1
     found = find(guess_hw, label_hw, 1, rules=Rules(3, min_area_m2=40))
     assert [place.pixels for place in found.places] == [16]
-    assert found.dropped[SMALL] == Count(1, 9, 36.0, 9 * 254)
+    assert found.dropped[SMALL] == Count(1, 9, 36.0, 9, 9 * 254)
 
 
 def test_without_a_crs_areas_are_not_known_and_nothing_is_too_small():
@@ -97,7 +112,9 @@ def test_without_a_crs_areas_are_not_known_and_nothing_is_too_small():
 def make_table(random, n: int) -> PatchTable:
     margins = random.sample(range(200), n)
     pixels = np.array([random.randrange(1, 30) for _ in range(n)])
-    sums = np.stack([pixels * margins, 0 * pixels, pixels * (np.array(margins) % 5 > 0)], axis=1)
+    sure = np.array([random.randrange(4) for _ in range(n)])
+    core = sure * (np.array(margins) % 5 > 0)
+    sums = np.stack([core, sure, sure * (50 + np.array(margins)), 50 * sure], axis=1)
     keys = np.array([random.choice([2, 3, 4, 6]) for _ in range(n)])
     first = np.array([[random.randrange(40), index] for index in range(n)])
     return PatchTable(keys, pixels, sums.astype(float), first, first[:, 0], first[:, [1, 1]])
@@ -112,9 +129,6 @@ def test_harvests_merge_in_any_order_to_the_whole(n, cut, limit, random):
     random.shuffle(parts)
     whole = empty.add(0, table, ROW_M2, RULES)
     assert parts[0].merge(parts[1]) == whole
-    scores = sorted(
-        (s[0] / p / 254 for s, p in zip(table.sums, table.pixels, strict=True) if s[2]),
-        reverse=True,
-    )
+    scores = sorted(((s[2] - s[3]) / s[1] / 254 for s in table.sums if s[0]), reverse=True)
     assert [place.score for place in whole.places] == pytest.approx(scores[:limit])
     assert whole.total.places == len(scores)

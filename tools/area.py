@@ -19,6 +19,8 @@ def main(config: AreaConfig) -> None:
 
     report = assess_area(config)
     print(report.estimates.table())
+    if report.change:
+        print(f"\n{report.change.table(report.estimates.hectares_format)}")
     print("".join(f"\nnote: {note}" for note in report.notes), end="\n" if report.notes else "")
     if config.out:
         print(f"\nreport: {config.out}/report.html")

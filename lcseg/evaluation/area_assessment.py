@@ -6,6 +6,7 @@ print(report.estimates.table())
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,13 @@ from lcseg.errors import LcsegError
 from lcseg.evaluation.area import AreaEstimates, estimate
 from lcseg.evaluation.area_report import AreaReport, write_area_report
 from lcseg.evaluation.config import AreaConfig
+from lcseg.evaluation.net_change import estimate_change
 from lcseg.evaluation.sample import Sample, list_ids, read_sample
 from lcseg.evaluation.strata import Strata, count_strata, read_classes
 from lcseg.raster.class_map import open_class_map
 from lcseg.raster.dataset import bounded_cache
 from lcseg.records.folder import open_workspace
+from lcseg.transitions import classes_of
 
 _FEW_POINTS = 20
 
@@ -43,7 +46,8 @@ def label_references(
 
     Args:
         path: of the points, for errors.
-        references: names of classes, in any case, or values of the map's pixels.
+        references: names of classes, in any case, or values of the map's pixels; of transitions,
+            also those of the two classes, as "water to water".
         scheme: of the map.
 
     Raises:
@@ -52,6 +56,7 @@ def label_references(
     classes = list(enumerate(scheme.classes))
     known = {str(code).casefold(): i for i, land in classes for code in land.codes}
     known |= {land.name.casefold(): i for i, land in classes}
+    known |= _name_transitions(scheme)
     unknown = {text for text in references if text is not None and text.casefold() not in known}
     if unknown:
         shown = ", ".join(repr(text) for text in sorted(unknown)[:8])
@@ -61,6 +66,16 @@ def label_references(
             f"the classes are {', '.join(map(_name_with_codes, scheme.classes))}",
         )
     return np.array([IGNORE if t is None else known[t.casefold()] for t in references], np.uint8)
+
+
+def _name_transitions(scheme: ClassScheme) -> dict[str, int]:
+    """Transitions by both their classes, each by its name or index; none for another scheme."""
+    names = classes_of(scheme) or ()
+    return {
+        f"{before} to {after}".casefold(): i * len(names) + j
+        for i, j in itertools.product(range(len(names)), repeat=2)
+        for before, after in itertools.product((names[i], str(i)), (names[j], str(j)))
+    }
 
 
 def _name_with_codes(land: LandClass) -> str:
@@ -83,6 +98,7 @@ def _assess(config: AreaConfig) -> AreaReport:
     is_whole = counts.sum(axis=1) == strata.pixels
     try:
         estimates = estimate(counts, strata.hectares, scheme.names, is_whole)
+        change = estimate_change(counts, strata.hectares, scheme, is_whole)
     except ValueError as error:
         raise LcsegError(config.reference, str(error), "fill in more points") from error
     left_out = np.bincount(mapped_labels[~is_filled], minlength=n)
@@ -91,6 +107,7 @@ def _assess(config: AreaConfig) -> AreaReport:
         reference=config.reference,
         scheme=scheme,
         estimates=estimates,
+        change=change,
         notes=tuple(_note(estimates, left_out, is_whole)),
         details=_describe(sample, strata, is_filled),
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -13,6 +13,7 @@ from lcseg.classes import ClassScheme
 from lcseg.documents import write_document
 from lcseg.evaluation.area import AreaEstimates, Estimate, format_estimate
 from lcseg.evaluation.confusion import format_score
+from lcseg.evaluation.net_change import ChangeEstimates
 from lcseg.pages import page_environment, write_page
 
 
@@ -27,6 +28,7 @@ class AreaReport:
     notes: tuple[str, ...]  # What weakens them, a sentence each.
     details: dict[str, str]  # More to show: name -> value.
     created: str  # When, as ISO 8601.
+    change: ChangeEstimates | None = None  # Gains and losses; None: it is no map of change.
 
     @property
     def widest_hectares(self) -> float:
@@ -52,8 +54,13 @@ def render_area_html(report: AreaReport) -> str:
         score=format_score,
         share=_share,
         accuracy=format_estimate,
+        signed=_signed,
     )
     return environment.get_template("area.html").render(report=report)
+
+
+def _signed(value: Estimate, how: str) -> str:
+    return format_estimate(value, f"+{how}" if value.value else how)
 
 
 def _share(value: Estimate) -> str:

@@ -23,6 +23,9 @@ from lcseg.raster.points import Points, read_points, write_points
 _WHOLE_FIELDS = ("id", "row", "col", "drawn", "seed")
 _FIELDS = (*_WHOLE_FIELDS, "map_digest", "reference")
 _TOLERANCE_PX = 0.5
+
+DATES = ("before", "after")
+"""Fields of points of a map of change, for the class at each date."""
 _SHOWN = 8
 
 
@@ -37,17 +40,19 @@ class Sample:
     seed: int  # That they were drawn with.
 
 
-def write_sample(path: str | Path, sample: Sample, grid: Grid) -> None:
+def write_sample(path: str | Path, sample: Sample, grid: Grid, is_of_change: bool = False) -> None:
     """Write a sample as points at the centres of their pixels.
 
     Every point carries the design of the sample, so that it is there in any format, and in a copy
-    of the points too.
+    of the points too. Of a map of change people may say what was there before and after, in place
+    of a transition.
     """
     n = len(sample.rows)
     x, y = grid.affine @ (sample.cols + 0.5, sample.rows + 0.5)
     fields = {
         "id": np.arange(1, n + 1, dtype=np.int32),
         "reference": np.array(sample.references, object),
+        **{name: np.full(n, None, object) for name in DATES if is_of_change},
         "note": np.full(n, None, object),
         "row": sample.rows.astype(np.int32),
         "col": sample.cols.astype(np.int32),
@@ -82,10 +87,28 @@ def read_sample(path: str | Path, grid: Grid) -> Sample:
     return Sample(
         rows,
         cols,
-        tuple(_to_text(value) for value in points.fields["reference"][order]),
+        _read_references(path, points, order),
         digests.pop(),
         int(whole["seed"][0]),
     )
+
+
+def _read_references(path: str | Path, points: Points, order: np.ndarray) -> tuple[str | None, ...]:
+    """What people filled in: a class, or those of both dates, as "water to grass"."""
+    references, *dates = (
+        [_to_text(value) for value in points.fields[name][order]]
+        for name in ("reference", *DATES)
+        if name in points.fields
+    )
+    if len(dates) < len(DATES):
+        return tuple(references)
+    pairs = list(zip(*dates, strict=True))
+    is_half = [(before is None) != (after is None) for before, after in pairs]
+    if any(is_half):
+        ids = list_ids(np.flatnonzero(is_half) + 1)
+        raise LcsegError(path, f"points {ids} have a class at one date only", "fill in the other")
+    joined = [None if before is None else f"{before} to {after}" for before, after in pairs]
+    return tuple(one or other for one, other in zip(references, joined, strict=True))
 
 
 def list_ids(ids: Iterable[int]) -> str:

@@ -25,6 +25,7 @@ from lcseg.evaluation.sample import Sample, write_sample
 from lcseg.evaluation.strata import Strata, count_strata
 from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.dataset import bounded_cache
+from lcseg.transitions import classes_of
 
 ALLOCATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "proportional": lambda hectares: hectares,
@@ -73,7 +74,7 @@ def draw_sample(config: SampleConfig) -> SampleSummary:
         points = allocate(strata.pixels, weights, n, config.min_per_class)
         rows, cols = draw_points(mapped, strata, points, config.seed)
         sample = Sample(rows, cols, (None,) * n, strata.digest, config.seed)
-        write_sample(config.out, sample, mapped.grid)
+        write_sample(config.out, sample, mapped.grid, bool(classes_of(mapped.scheme)))
     return SampleSummary(
         mapped.scheme.names,
         tuple(strata.pixels.tolist()),

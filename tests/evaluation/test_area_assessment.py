@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pytest
 
 from lcseg.classes import IGNORE, load_scheme
@@ -16,7 +17,11 @@ from lcseg.evaluation.area_report import AreaReport
 from lcseg.evaluation.config import AreaConfig, SampleConfig
 from lcseg.evaluation.sample import Sample, read_sample, write_sample
 from lcseg.evaluation.sampling import draw_sample
+from lcseg.raster.cog import class_map_profile, write_cog
 from lcseg.raster.dataset import grid_of, open_raster
+from lcseg.raster.grid import Grid
+from lcseg.raster.vector import read_features, write_features
+from lcseg.transitions import encode, transition_scheme
 
 SCHEME = load_scheme("chesapeake-4")
 RANDOM = np.random.default_rng(0)
@@ -181,3 +186,43 @@ def test_what_weakens_the_estimates_is_noted(make_raster, tmp_path):
     # All five pixels of the third class are points.
     assert report.estimates.classes[2].users.margin == 0
     assert not re.search("nan|None", report.estimates.table())
+
+
+def test_points_of_a_map_of_change_take_the_classes_of_both_dates(make_raster, tmp_path):
+    before_hw, after_hw = TRUTH_HW, np.where(RANDOM.random(TRUTH_HW.shape) < 0.2, MAP_HW, TRUTH_HW)
+    transitions = transition_scheme(SCHEME)
+    path = tmp_path / "transitions.tif"
+    grid = Grid(300, 200, (1.0, 0.0, 4e5, 0.0, -1.0, 4.3e6), "EPSG:26918")
+    with write_cog(path, grid, class_map_profile(transitions)) as writer:
+        writer.write(grid.window, encode(before_hw, after_hw, 4))
+    points = tmp_path / "points.gpkg"
+    draw_sample(SampleConfig(str(path), str(points), 500, min_per_class=20, quiet=True))
+    fields = dict(zip(*read_table(points), strict=True))
+    rows, cols = fields["row"], fields["col"]
+    for name, label_hw in (("before", before_hw), ("after", after_hw)):
+        # Names for some, indices for others.
+        labels = label_hw[rows, cols]
+        texts = [str(k) if i % 2 else SCHEME.names[k] for i, k in enumerate(labels.tolist())]
+        fields[name] = np.array(texts, object)
+    report = rewrite_and_assess(points, path, fields, tmp_path / "filled.gpkg")
+    assert report.estimates.overall.value == pytest.approx(1)
+    # The map is right, so what is estimated is what there is.
+    is_known = (before_hw != IGNORE) & (after_hw != IGNORE)
+    for k, flow in enumerate(report.change.classes):
+        net = ((after_hw == k) & is_known).sum() - ((before_hw == k) & is_known).sum()
+        assert flow.net.value == pytest.approx(net / 1e4) and flow.net.margin < 1e-9
+        assert flow.mapped_net == pytest.approx(net / 1e4)
+    fields["after"] = np.where(fields["id"] == 7, None, fields["after"])
+    with pytest.raises(LcsegError, match="points 7 have a class at one date only"):
+        rewrite_and_assess(points, path, fields, tmp_path / "half.gpkg")
+
+
+def read_table(path: Path) -> tuple[list[str], list[np.ndarray]]:
+    meta, _, _, values = pyogrio.raw.read(path)
+    return meta["fields"].tolist(), values
+
+
+def rewrite_and_assess(points: Path, map_path: Path, fields: dict, out: Path) -> AreaReport:
+    crs, shapes, _ = read_features(points, "Point")
+    write_features(out, crs, "Point", shapes, fields)
+    return assess_area(AreaConfig(str(map_path), str(out), quiet=True))

@@ -99,11 +99,13 @@ def guess_classes(probs_hwk: np.ndarray, least: np.ndarray) -> np.ndarray:
 def find_issues(probs_hwk: np.ndarray, label_hw: np.ndarray, guess_hw: np.ndarray) -> np.ndarray:
     """Where a label is contradicted, bool [H, W].
 
-    That is where another class is confidently there, and the label is not the most probable class
-    either: a rare class, whose threshold is low, may be both confident and less probable.
+    That is where another class is confidently there, and some class is more probable than the
+    label: a rare class, whose threshold is low, may be both confident and less probable.
     """
     is_other = (guess_hw != NONE) & (label_hw != IGNORE) & (guess_hw != label_hw)
-    return is_other & (probs_hwk.argmax(axis=-1) != label_hw)
+    index_hw = np.where(is_other, label_hw, 0).astype(np.intp)
+    own_hw = np.take_along_axis(probs_hwk, index_hw[..., None], axis=-1)[..., 0]
+    return is_other & (own_hw < probs_hwk.max(axis=-1))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ NAMES = (
     "seams",
     "export",
     "serve",
+    "change",
     "compression",
 )
 

@@ -210,7 +210,7 @@ def test_points_of_a_map_of_change_take_the_classes_of_both_dates(make_raster, t
     is_known = (before_hw != IGNORE) & (after_hw != IGNORE)
     for k, flow in enumerate(report.change.classes):
         net = ((after_hw == k) & is_known).sum() - ((before_hw == k) & is_known).sum()
-        assert flow.net.value == pytest.approx(net / 1e4) and flow.net.margin < 1e-9
+        assert flow.net.value == pytest.approx(net / 1e4) and 0 < flow.net.margin < 0.2
         assert flow.mapped_net == pytest.approx(net / 1e4)
     fields["after"] = np.where(fields["id"] == 7, None, fields["after"])
     with pytest.raises(LcsegError, match="points 7 have a class at one date only"):

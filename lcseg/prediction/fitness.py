@@ -21,8 +21,9 @@ from lcseg.raster.source import Imagery
 FAR_SD = 1.0
 """A band is strange whose mean is so many standard deviations of training away."""
 
-SPREAD = 2.0
-"""So is one that varies so many times as much as in training, or as little."""
+MOST_SPREAD, LEAST_SPREAD = 2.0, 0.25
+"""So is one that varies so many times as much as in training. A single place varies less than all
+places of training do."""
 
 _ALONG = 6
 _SAMPLE_PX = 128
@@ -51,7 +52,7 @@ class BandFitness:
     @property
     def is_fit(self) -> bool:
         """Whether it is much as in training."""
-        return abs(self.off_sd) <= FAR_SD and 1 / SPREAD <= self.spread <= SPREAD
+        return abs(self.off_sd) <= FAR_SD and LEAST_SPREAD <= self.spread <= MOST_SPREAD
 
     def __str__(self) -> str:
         return (

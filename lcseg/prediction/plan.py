@@ -17,6 +17,7 @@ from lcseg.model.info import BundleInfo, read_info
 from lcseg.prediction.blocks import plan_blocks
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.fit import require_fit
+from lcseg.prediction.fitness import measure_fitness
 from lcseg.prediction.parts import cut_parts
 from lcseg.prediction.products import CLASSES, PRODUCTS
 from lcseg.prediction.task import ImageFile, Part, SceneSpec, Task, open_scene
@@ -84,6 +85,9 @@ def make_plan(config: PredictConfig, images: Sequence[str]) -> Plan:
     )
     with open_scene(scene) as opened:
         area, whole = opened.area, opened.image.grid
+        fitness = measure_fitness(opened.image, info)
+    if fitness and not fitness.is_fit:
+        _LOG.warning("warning: %s: the model has not seen the like of it: %s", images[0], fitness)
     window = area.window if area else whole.window
     task = _make_task(config, info, scene, window)
     parts = cut_parts(task, window, info.stride_px) if window.height and window.width else []

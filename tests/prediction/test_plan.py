@@ -279,3 +279,20 @@ def test_polygons_of_any_format_are_whole(one, tmp_path, name):
     assert shapely.area(shapes).sum() == pytest.approx(150 * 190, rel=1e-4)
     assert len(fields) == 3
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_an_image_of_another_stretch_is_mapped_with_a_warning(
+    bundle, make_raster, tmp_path, caplog
+):
+    values_hwc = make_values(64, 64)
+    usual, bright = (
+        make_raster(name, values_hwc // 2 + more, **PLAIN)
+        for name, more in (("usual.tif", 40), ("bright.tif", 127))
+    )
+    with caplog.at_level(logging.WARNING, "lcseg"):
+        make_plan(PredictConfig(str(bundle), usual, str(tmp_path / "a.tif")), [usual])
+        assert not caplog.messages
+        make_plan(PredictConfig(str(bundle), bright, str(tmp_path / "b.tif")), [bright])
+    (warning,) = caplog.messages
+    assert "bright.tif: the model has not seen the like of it: red: mean 19" in warning
+    assert "where training had 100 (+2." in warning

@@ -10,7 +10,6 @@ second one leaves out places that are too small, writes the rasters and counts.
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -38,6 +37,9 @@ from lcseg.transitions import encode, transition_scheme
 
 BLOCK_PX = 1024
 _CACHE_MB = 64
+
+_ROUNDING = 1e-6
+"""A place of 100 pixels of 0.3 m has 9 m², though the sum may be a shade less."""
 
 LEAST_OF_PIXEL = 0.7
 """Least probability of change of a pixel that is part of a changed place."""
@@ -132,7 +134,7 @@ def compare(
             write_cog(folder / CHANGE, grid, class_map_profile(CHANGE_SCHEME)) as change,
         ):
             for window in windows:
-                before_hw, after_hw = pair.read(window)
+                before_hw, after_hw = search.read(window)
                 is_change_hw = search.decide(window)
                 is_known_hw = (before_hw != IGNORE) & (after_hw != IGNORE)
                 believed_hw = np.where(is_change_hw | ~is_known_hw, after_hw, before_hw)
@@ -162,7 +164,6 @@ class _Search:
 
     def __init__(self, pair: MapPair, rules: Rules, row_m2: np.ndarray, spool: BinaryIO) -> None:
         self._pair, self._rules, self._row_m2, self._spool = pair, rules, row_m2, spool
-        self._least_px = math.ceil(rules.min_area_m2 / float(row_m2.mean()))
         self._patches = Patches(self._is_change)
         self._largest: list[PatchTable] = []
         self._place_of: dict[Window, int] = {}
@@ -171,8 +172,7 @@ class _Search:
     def look(self, window: Window) -> np.ndarray | None:
         """Look at a window; returns the probability of change in it, if that is known."""
         tolerance_px = self._rules.edge_tolerance_px
-        wide = window.widen(2 * tolerance_px)
-        own = window.within(wide).slices
+        wide, own = self._widen(window)
         before_hw, after_hw = self._pair.read(wide)
         is_known_hw = (before_hw != IGNORE) & (after_hw != IGNORE)
         is_differing_hw = is_known_hw & (before_hw != after_hw)
@@ -188,6 +188,20 @@ class _Search:
         self.counts += [np.count_nonzero(stage) for stage in stages]
         self._connect(window, stages[-1], probability_hw)
         return probability_hw
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Read both maps in a window as `look` does.
+
+        Between CRSs, what is read at once decides by a hair which pixel is the nearest.
+        """
+        wide, own = self._widen(window)
+        before_hw, after_hw = self._pair.read(wide)
+        return before_hw[own], after_hw[own]
+
+    def _widen(self, window: Window) -> tuple[Window, tuple[slice, slice]]:
+        """All that decides on a window, and where it lies in that."""
+        wide = window.widen(2 * self._rules.edge_tolerance_px)
+        return wide, window.within(wide).slices
 
     def _connect(
         self, window: Window, is_believed_hw: np.ndarray, probability_hw: np.ndarray | None
@@ -205,7 +219,7 @@ class _Search:
 
     def _is_change(self, table: PatchTable) -> np.ndarray:
         """Whether places are large enough and, on average, sure enough, bool [n]."""
-        is_change = table.pixels >= self._least_px
+        is_change = table.sums[:, 0] >= self._rules.min_area_m2 * (1 - _ROUNDING)
         if self._pair.probabilities:
             is_change &= mean_probability(table) >= self._rules.min_confidence
         return is_change

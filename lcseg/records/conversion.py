@@ -225,7 +225,7 @@ def _describe(plan: Plan, outcomes: Sequence[PartOutcome]) -> Manifest:
         compression=spec.compression,
         pixel_m=common_pixel_m(plan.scenes),
         class_scheme=plan.scheme,
-        statistics=_statistics(moments),
+        statistics=BandStatistics.of(moments),
         splits={
             split: SplitSummary(chips[split], tuple(n[:-1].tolist()), int(n[-1]))
             for split, n in counts.items()
@@ -250,10 +250,3 @@ def _describe_source(scene: Scene, chips: int) -> SourceInfo:
         scene.date,
         chips,
     )
-
-
-def _statistics(moments: Moments) -> BandStatistics:
-    mean, std, low, high = (
-        tuple(values.tolist()) for values in (moments.mean, moments.std, moments.low, moments.high)
-    )
-    return BandStatistics(moments.count, mean, std, low, high)

@@ -19,6 +19,7 @@ from lcseg.documents import read_document, write_document
 from lcseg.errors import LcsegError
 from lcseg.files import exists, locate
 from lcseg.records.spec import RecordSpec
+from lcseg.records.statistics import Moments
 
 FILE = "dataset.json"
 FORMAT = "lcseg-dataset"
@@ -35,6 +36,11 @@ class BandStatistics:
     std: tuple[float, ...]  # Standard deviation; 1 for a constant band.
     low: tuple[float, ...]  # Least value.
     high: tuple[float, ...]  # Greatest value.
+
+    @classmethod
+    def of(cls, moments: Moments) -> BandStatistics:
+        sums = (moments.mean, moments.std, moments.low, moments.high)
+        return cls(moments.count, *(tuple(values.tolist()) for values in sums))
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,6 @@ def _write_dataset(folder: Path, chips: list, compression: str) -> None:
         )
         for split, n in counts.items()
     }
-    measured = (moments.mean, moments.std, moments.low, moments.high)
     manifest = Manifest(
         format=manifests.FORMAT,
         format_version=manifests.VERSION,
@@ -131,7 +130,7 @@ def _write_dataset(folder: Path, chips: list, compression: str) -> None:
         compression=compression,
         pixel_m=0.25,
         class_scheme=SCHEME,
-        statistics=BandStatistics(moments.count, *(tuple(x.tolist()) for x in measured)),
+        statistics=BandStatistics.of(moments),
         splits=summaries,
         shards=tuple(shards),
         sources=tuple(

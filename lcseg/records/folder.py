@@ -80,9 +80,9 @@ def open_workspace(out: Path, last: str = "") -> Iterator[Workspace]:
             space.folder.mkdir(exist_ok=True)
             space.stage.mkdir()
             yield space
-            _sync(space.folder)
+            settle_folder(space.folder)
             space.folder.rename(out)
-            _sync(out.absolute().parent)
+            settle_folder(out.absolute().parent)
             shutil.rmtree(aside, ignore_errors=True)
         finally:
             if not (space.progress.exists() and space.has_progress):
@@ -150,7 +150,7 @@ def claimed(folder: Path, name: object, flag: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _sync(folder: Path) -> None:
+def settle_folder(folder: Path) -> None:
     """Have the disk keep the names in a folder, also if the power goes."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,11 +1,13 @@
 """Which part of the data is for training, validation and testing.
 
 assign_splits({"a": 16, "b": 16, "c": 4}, {"val": 0.3, "test": 0.3}, seed=0)  # {"a": "train", …}
+deal_evenly({"a": 16, "b": 16, "c": 4}, groups=3, seed=0)                     # {"a": 1, …}
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections import deque
 from collections.abc import Mapping
 
@@ -29,7 +31,7 @@ def assign_splits(
     Raises:
         LcsegError: there are fewer units than splits.
     """
-    order = sorted(sizes, key=lambda unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest())
+    order = sorted(sizes, key=lambda unit: _draw(unit, seed))
     wanted = {split: share for split, share in shares.items() if share > 0}
     if len(order) <= len(wanted):
         raise LcsegError(
@@ -49,3 +51,27 @@ def assign_splits(
             dealt[unit] = split
             held += sizes[unit]
     return {unit: dealt.get(unit, "train") for unit in order}
+
+
+def deal_evenly(sizes: Mapping[str, int], groups: int, seed: int) -> dict[str, int]:
+    """Deal units out to groups that hold about as much, each at least one unit.
+
+    The largest ones go first, each to the group that holds least; what is alike goes in an order
+    that depends only on the names and the seed.
+
+    Args:
+        sizes: how much each unit holds, by its name; at least as many as groups.
+        groups: how many.
+        seed: another seed gives another deal.
+    """
+    held = [(0, group) for group in range(groups)]
+    dealt = {}
+    for unit in sorted(sizes, key=lambda unit: (-sizes[unit], _draw(unit, seed))):
+        size, group = heapq.heappop(held)
+        dealt[unit] = group
+        heapq.heappush(held, (size + sizes[unit], group))
+    return dealt
+
+
+def _draw(unit: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}:{unit}".encode()).digest()

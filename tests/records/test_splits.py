@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcseg.errors import LcsegError
-from lcseg.records.splits import assign_splits
+from lcseg.records.splits import assign_splits, deal_evenly
 
 SIZES = {f"scene-{i}/{j}/{k}": 1 for i in range(4) for j in range(5) for k in range(5)}
 
@@ -109,4 +109,26 @@ def test_too_few_units_are_refused_with_what_would_help(n_units):
     assert str(error.value) == (
         f"--split_by: {n_units} unit{'s' * (n_units > 1)} cannot be dealt to train, val, test; "
         "use smaller --chip_px or --block_chips, or set --val_share or --test_share to 0"
+    )
+
+
+@given(deals(), st.integers(1, 3))
+def test_groups_hold_about_as_much(deal, groups):
+    sizes, _, seed = deal
+    dealt = deal_evenly(sizes, groups, seed)
+    assert dealt.keys() == sizes.keys()
+    held = Counter(dict.fromkeys(range(groups), 0))
+    for unit, group in dealt.items():
+        held[group] += sizes[unit]
+    assert set(held) == set(dealt.values()) == set(range(groups))
+    # The last unit that a group got was its smallest, and it held least before.
+    assert max(held.values()) - min(held.values()) <= max(sizes.values())
+    assert dealt == deal_evenly(dict(reversed(sizes.items())), groups, seed)
+
+
+def test_another_seed_deals_groups_otherwise():
+    first, second = (deal_evenly(SIZES, 5, seed) for seed in (0, 1))
+    assert first != second
+    assert (
+        Counter(first.values()) == Counter(second.values()) == Counter(dict.fromkeys(range(5), 20))
     )

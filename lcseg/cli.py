@@ -24,6 +24,7 @@ import textwrap
 import traceback
 import types
 import typing
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -224,6 +225,8 @@ def run(
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     # GDAL's faults come as exceptions; in its own threads it would print them as well.
     os.environ.setdefault("CPL_LOG", os.devnull)
+    # What open_raster silences for its own thread may show in another.
+    warnings.filterwarnings("ignore", "Dataset has no geotransform")
     argv = list(sys.argv) if argv is None else argv
     if {"--help", "-h"} & set(argv[1:]):
         text = sys.modules["__main__"].__doc__ if description is None else description

@@ -15,6 +15,8 @@ _LARGE_PX = 0.5
 
 _FEW_SHARE = 0.5
 _MUCH_SHARE = 0.25
+_SURE_SHARE = 0.05
+_SOME_SHARE = 0.05
 
 
 def advise(
@@ -31,7 +33,7 @@ def advise(
                 "differences may be those of season, sensor or stretch, not of the ground"
             )
     for interval in intervals:
-        yield from _advise_interval(interval, rules)
+        yield from _advise_interval(interval, rules, has_probabilities)
     if not has_probabilities:
         yield (
             "there are no probabilities, so every difference counts that borders and size do not "
@@ -39,7 +41,7 @@ def advise(
         )
 
 
-def _advise_interval(interval: Interval, rules: Rules) -> Iterator[str]:
+def _advise_interval(interval: Interval, rules: Rules, has_probabilities: bool) -> Iterator[str]:
     shift = interval.shift
     if shift and shift.is_sure and shift.size_px > max(_LARGE_PX, rules.edge_tolerance_px):
         yield (
@@ -59,9 +61,17 @@ def _advise_interval(interval: Interval, rules: Rules) -> Iterator[str]:
             f"{interval.name}: only {100 * known / max(total, 1):.0f} % of the ground has a class "
             "at both dates; the rest counts nowhere"
         )
+    filtering = interval.filtering
+    is_unsure = filtering.change < _SURE_SHARE * filtering.differing
+    if has_probabilities and is_unsure and filtering.differing > _SOME_SHARE * known:
+        yield (
+            f"{interval.name}: the maps differ on {100 * filtering.differing / known:.0f} % of "
+            "their area and hardly anywhere surely: the model does not know this imagery well "
+            "enough, and that nothing changed is not shown either"
+        )
     if interval.raw.changed_pixels > _MUCH_SHARE * max(known, 1):
         yield (
             f"{interval.name}: the maps differ on "
             f"{100 * interval.raw.changed_pixels / max(known, 1):.0f} % of their area, which is "
-            "more than land changes; are they of the same classes, and of the same place?"
+            "more than land changes: see that both are of this place and of the same classes"
         )

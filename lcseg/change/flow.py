@@ -37,7 +37,8 @@ def draw_flow(
     """
     moved = np.array(cells, float)
     np.fill_diagonal(moved, 0)
-    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    height = 4.6 if moved.any() else 0.8
+    figure = Figure(figsize=(7.2, height), layout="constrained")
     axis = figure.subplots()
     axis.set_axis_off()
     axis.set_xlim(-0.42, 1.42)

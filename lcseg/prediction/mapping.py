@@ -104,6 +104,10 @@ def predict_map(config: PredictConfig) -> PredictSummary:
     plan = make_plan(config, images)
     if not plan.parts:
         raise _nothing_there(config)
+    return _make_map(plan, config, started_s)
+
+
+def _make_map(plan: Plan, config: PredictConfig, started_s: float) -> PredictSummary:
     require_free(plan, config)
     workers = min(config.workers or count_cores(), len(plan.parts))
     with open_team(workers, config.scheduler) as team:
@@ -112,9 +116,10 @@ def predict_map(config: PredictConfig) -> PredictSummary:
 
 def ensure_map(config: PredictConfig) -> None:
     """Make the map of an image, unless an earlier call has made just that."""
+    started_s = time.monotonic()
     plan = make_plan(config, [config.image])
     if not is_done(plan, config):
-        predict_map(config)
+        _make_map(plan, config, started_s)
 
 
 def _carry_out(plan: Plan, config: PredictConfig, started_s: float, team: Team) -> PredictSummary:

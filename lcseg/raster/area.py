@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import shapely
@@ -75,8 +75,14 @@ class Outlines:
         self._polygons, self._crs, self._path = polygons, crs, path
         self._tree = shapely.STRtree(polygons)
 
-    def place(self, grid: Grid) -> dict[int, shapely.Geometry]:
+    def place(
+        self, grid: Grid, is_wanted: Callable[[int], bool] = lambda number: True
+    ) -> dict[int, shapely.Geometry]:
         """Those that lie on a grid, by number: what of them is on it or near it, in its pixels.
+
+        Args:
+            grid: the grid.
+            is_wanted: whether a polygon is asked for, by its number.
 
         Raises:
             LcsegError: no way leads from their CRS to that of the grid.
@@ -86,7 +92,8 @@ class Outlines:
         left, bottom, right, top = around.bounds
         knots = _KNOT_PX * max(right - left, top - bottom) / max(grid.height, grid.width)
         placed = {}
-        for number in sorted(self._tree.query(around, predicate="intersects").tolist()):
+        found = sorted(self._tree.query(around, predicate="intersects").tolist())
+        for number in filter(is_wanted, found):
             valid = shapely.make_valid(self._polygons[number])
             near = _only_polygons(shapely.intersection(valid, around))
             polygon = self._to_pixels(near, grid, knots)

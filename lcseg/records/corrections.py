@@ -90,20 +90,11 @@ def place_corrections(verdicts: Verdicts, scenes: Sequence[Scene]) -> Correction
         LcsegError: no scene can be where the verdicts are, or no way leads to one.
     """
     path, said = verdicts.path, verdicts.judged + verdicts.right
-    is_placed = [(scene.grid.crs is None) == (verdicts.crs is None) for scene in scenes]
-    if verdicts.judged and verdicts.crs is None and not any(is_placed):
+    is_bare = [scene.grid.crs is None for scene in scenes]
+    if verdicts.judged and verdicts.crs is None and not any(is_bare):
         raise LcsegError(path, "does not say in which CRS it is", "set it (ogr2ogr -a_srs)")
     outlines = Outlines([suspect.shape for suspect in said], verdicts.crs, path)
-    of_scene = []
-    for scene, can_hold in zip(scenes, is_placed, strict=True):
-        found = outlines.place(scene.grid) if can_hold and verdicts.judged else {}
-        own = {n: shape for n, shape in found.items() if said[n].scene in ("", scene.pair.key)}
-        of_scene.append(
-            tuple(
-                Correction(said[n].id, shapely.to_wkb(own[n], hex=True), *verdicts.meanings[n])
-                for n in _leave_out_idle(own, len(verdicts.judged))
-            )
-        )
+    of_scene = [_correct_scene(scene, verdicts, outlines) for scene in scenes]
     seen = {correction.place for of_one in of_scene for correction in of_one}
     judged = tuple(suspect.id for suspect in verdicts.judged)
     return Corrections(
@@ -113,6 +104,18 @@ def place_corrections(verdicts: Verdicts, scenes: Sequence[Scene]) -> Correction
         tuple(of_scene),
         judged,
         tuple(number for number in judged if number not in seen),
+    )
+
+
+def _correct_scene(scene: Scene, verdicts: Verdicts, outlines: Outlines) -> tuple[Correction, ...]:
+    """The corrections of a scene, by outlines of what is judged and what is right."""
+    said = verdicts.judged + verdicts.right
+    if not verdicts.judged or (scene.grid.crs is None) != (verdicts.crs is None):
+        return ()
+    placed = outlines.place(scene.grid, lambda n: said[n].scene in ("", scene.pair.key))
+    return tuple(
+        Correction(said[n].id, shapely.to_wkb(placed[n], hex=True), *verdicts.meanings[n])
+        for n in _leave_out_idle(placed, len(verdicts.judged))
     )
 
 

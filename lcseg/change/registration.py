@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_gradient_magnitude
 from skimage.filters import window as taper
 from skimage.registration import phase_cross_correlation
 
+from lcseg.raster.aligned import Aligned
 from lcseg.raster.grid import Window
 from lcseg.raster.source import Imagery
 
@@ -22,7 +23,10 @@ WINDOW_PX = 256
 """Side of the windows that are compared."""
 
 _ALONG = 7
-"""Windows along each side of the raster."""
+"""Windows along each side of the raster, at most; no two share more than half of their pixels."""
+
+_LEAST_PX = 16
+"""Side of an image in which there is anything to find."""
 
 _LEAST_VALID = 0.98
 _UPSAMPLE = 20
@@ -62,8 +66,10 @@ def measure_shift(before: Imagery, after: Imagery) -> Shift | None:
     """
     grid = before.grid
     side = min(WINDOW_PX, grid.height, grid.width)
+    if side < _LEAST_PX:
+        return None
     rows, cols = (
-        sorted(set(np.linspace(0, size - side, _ALONG).astype(int).tolist()))
+        np.linspace(0, size - side, min(_ALONG, 1 + 2 * (size - side) // side)).astype(int).tolist()
         for size in (grid.height, grid.width)
     )
     shifts = []
@@ -81,7 +87,18 @@ def measure_shift(before: Imagery, after: Imagery) -> Shift | None:
         return None
     middle = np.median(shifts, axis=0)
     spread = float(np.median(np.hypot(*(np.array(shifts) - middle).T)))
+    middle += np.subtract(_find_offset(after), _find_offset(before))
     return Shift(float(middle[0]), float(middle[1]), spread, len(shifts))
+
+
+def _find_offset(image: Imagery) -> tuple[float, float]:
+    """By how much (rows, columns) the pixels of an image lie off those of the grid it is read on.
+
+    The nearest pixels are shown in their stead, so it seems to lie off as much the other way.
+    """
+    if not isinstance(image, Aligned) or image.fit.sampling != "shifted":
+        return 0.0, 0.0
+    return image.fit.shift_px
 
 
 def _find_edges(image: Imagery, window: Window) -> np.ndarray | None:

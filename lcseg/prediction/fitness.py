@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lcseg.errors import LcsegError
 from lcseg.model.info import BundleInfo
 from lcseg.raster.grid import Window
 from lcseg.raster.source import Imagery
@@ -86,7 +87,16 @@ def measure_fitness(image: Imagery, info: BundleInfo) -> Fitness | None:
 
     Returns:
         None where no window has a valid pixel.
+
+    Raises:
+        LcsegError: the image has more bands than the model, or fewer.
     """
+    if len(image.bands) != len(info.bands):
+        raise LcsegError(
+            image.path,
+            f"has {len(image.bands)} bands, the model works on {', '.join(info.bands)}",
+            "give an image with the bands of the model",
+        )
     grid = image.grid
     rows, cols = (
         sorted(set(np.linspace(0, max(size - _SAMPLE_PX, 0), _ALONG).astype(int).tolist()))

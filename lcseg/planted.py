@@ -46,6 +46,10 @@ class Dates:
     noise: float = 8.0  # Largest error of the second sensor, in grey levels.
     shift_px: tuple[float, float] = (0.0, 0.0)  # Of the second image: (down, right), at most 1.
 
+    def __post_init__(self) -> None:
+        if max(map(abs, self.shift_px)) > 1:
+            raise ValueError(f"shift_px is {self.shift_px}, expected -1 to 1 each way")
+
 
 @dataclass(frozen=True)
 class Pair:

@@ -206,7 +206,8 @@ def format_flags(config: Any) -> str:
         elif value is False and field.default is True:
             parts.append(f"--no{field.name}")
         elif value != field.default:
-            parts.append(f"--{field.name}={shlex.quote(str(value))}")
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            parts.append(f"--{field.name}={shlex.quote(text)}")
     return " ".join(filter(None, parts))
 
 

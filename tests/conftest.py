@@ -143,18 +143,17 @@ def lcseg() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-@pytest.fixture
-def serving() -> Iterator[Callable[..., tuple[str, str, Callable[[], tuple[int, str]]]]]:
-    """A function that runs `lcseg VERB …` until it serves a page.
+class Server:
+    """A program that runs until it serves a page.
 
-    It returns what was printed before, the address of the page, and a function that ends the
-    server as its user would, and returns its status and what it wrote to stderr.
+    Attributes:
+        printed: what it printed before.
+        address: of the page.
     """
-    started: list[subprocess.Popen[str]] = []
 
-    def begin(*arguments: str, **options: object) -> tuple[str, str, Callable[[], tuple[int, str]]]:
+    def __init__(self, *arguments: str, **options: object) -> None:
         program = Path(sys.executable).with_name("lcseg")
-        process = subprocess.Popen(  # type: ignore[call-overload]
+        self.process = subprocess.Popen(  # type: ignore[call-overload]
             [str(program), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -163,23 +162,52 @@ def serving() -> Iterator[Callable[..., tuple[str, str, Callable[[], tuple[int, 
             env={**os.environ, "BROWSER": "true"},
             **options,
         )
-        started.append(process)
         printed = []
-        for line in process.stdout:
+        for line in self.process.stdout:
             if line.startswith("page "):
-                return "".join(printed), line.split()[1], lambda: end(process)
+                self.printed, self.address = "".join(printed), line.split()[1]
+                return
             printed.append(line)
-        raise AssertionError(f"no page: {process.wait()} {process.stderr.read()}")
+        raise AssertionError(f"no page: {self.process.wait()} {self.process.stderr.read()}")
 
-    def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=PATIENCE_S)
-        return process.returncode, errors
+    def end(self) -> tuple[int, str]:
+        """End it as its user would; returns its status and what it wrote to stderr."""
+        self.process.send_signal(signal.SIGINT)
+        _, errors = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, errors
+
+    def kill(self) -> None:
+        """End it whatever it does."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., tuple[str, str, Callable[[], tuple[int, str]]]]]:
+    """A function that runs `lcseg VERB …` until it serves a page.
+
+    It returns what was printed before, the address of the page, and a function that ends the
+    server as its user would, and returns its status and what it wrote to stderr.
+    """
+    started: list[Server] = []
+
+    def begin(*arguments: str, **options: object) -> tuple[str, str, Callable[[], tuple[int, str]]]:
+        server = Server(*arguments, **options)
+        started.append(server)
+        return server.printed, server.address, server.end
 
     yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Server]]:
+    """The demo, gone the whole way once: the folder that has `demo-run`, and the live page."""
+    folder = tmp_path_factory.mktemp("demo")
+    server = Server("demo", "--out=demo-run", "--serve", "--port=0", cwd=folder)
+    yield folder, server
+    server.kill()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lcseg.audit.config import AuditConfig
+from lcseg.change.config import ChangeConfig
 from lcseg.cli import VERBS
 from lcseg.demo.config import DemoConfig
 from lcseg.evaluation.config import AreaConfig, EvaluateConfig, SampleConfig
@@ -30,6 +31,7 @@ CONFIGS = {
     "predict": PredictConfig,
     "sample": SampleConfig,
     "area": AreaConfig,
+    "change": ChangeConfig,
     "audit": AuditConfig,
     "export": ExportConfig,
     "serve": ServeConfig,

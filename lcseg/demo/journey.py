@@ -14,9 +14,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from lcseg.change.analysis import find_change
+from lcseg.change.config import ChangeConfig
 from lcseg.cli import format_flags
 from lcseg.demo.config import DemoConfig
-from lcseg.demo.landscape import SPLITS, write_scenes
+from lcseg.demo.landscape import SPLITS, write_later, write_scenes
 from lcseg.demo.page import write_page
 from lcseg.errors import InterruptedRunError, LcsegError
 from lcseg.evaluation.assessment import assess
@@ -34,6 +36,9 @@ _LOG = logging.getLogger("lcseg")
 
 EPOCH_STEPS = 50
 
+BEFORE, AFTER = "2013-07-04", "2019-09-21"
+"""The dates of the last scene."""
+
 SHOWN = "maps.toml"
 """The file that names to `lcseg serve` what to show."""
 
@@ -45,6 +50,17 @@ model = "run/bundle"
 image = "scenes/scene-{last}_image.tif"
 label = "scenes/scene-{last}_label.tif"
 map = "map.tif"
+date = "{before}"
+beside = "later"
+
+[later]
+title = "The same place, later"
+model = "run/bundle"
+image = "later/image.tif"
+label = "later/label.tif"
+map = "change/maps/{after}.tif"
+date = "{after}"
+beside = "demo"
 """
 
 
@@ -66,6 +82,7 @@ class Plan:
     train: TrainConfig
     evaluate: EvaluateConfig
     predict: PredictConfig
+    change: ChangeConfig
     label: str  # The label raster of the scene that is mapped.
 
 
@@ -94,6 +111,12 @@ def plan_way(config: DemoConfig) -> Plan:
             f"{out}/probabilities.tif",
             quiet=config.quiet,
         ),
+        ChangeConfig(
+            f"{out}/change",
+            images=(f"{BEFORE}={last}_image.tif", f"{AFTER}={out}/later/image.tif"),
+            model=f"{run}/bundle",
+            quiet=config.quiet,
+        ),
         f"{last}_label.tif",
     )
 
@@ -116,8 +139,10 @@ def travel(config: DemoConfig) -> list[Stage]:
     go("train", plan.train.run, lambda: _train(plan.train))
     go("evaluate", f"{plan.evaluate.out}/report.html", lambda: _evaluate(plan.evaluate))
     go("predict", plan.predict.out, lambda: _predict(plan.predict))
+    go("change", f"{plan.change.out}/report.html", lambda: _find_change(plan.change))
     go("show", f"{out}/index.html", lambda: write_page(out, plan.predict, plan.label))
-    (out / SHOWN).write_text(_SHOWN.format(last=len(SPLITS) - 1), encoding="utf-8")
+    shown = _SHOWN.format(last=len(SPLITS) - 1, before=BEFORE, after=AFTER)
+    (out / SHOWN).write_text(shown, encoding="utf-8")
     return stages
 
 
@@ -135,7 +160,8 @@ def describe(stages: list[Stage]) -> str:
 
 def _make_scenes(out: Path, seed: int) -> str:
     write_scenes(out / "scenes", seed)
-    return f"{len(SPLITS)} pairs of image and label"
+    write_later(out / "later", seed)
+    return f"{len(SPLITS)} pairs of image and label, and a later date of the last"
 
 
 def _convert(config: ConvertConfig) -> str:
@@ -172,3 +198,9 @@ def _predict(config: PredictConfig) -> str:
     _LOG.info("$ lcseg predict %s", format_flags(config))
     summary = predict_map(config)
     return f"{summary.pixels / 1e6:.2f} Mpx mapped, at {summary.speed_mpx_s:.1f} Mpx/s"
+
+
+def _find_change(config: ChangeConfig) -> str:
+    _LOG.info("$ lcseg change %s", format_flags(config))
+    (interval,) = find_change(config).intervals
+    return f"{interval.change.changed_hectares:.2f} ha changed from {BEFORE} to {AFTER}"

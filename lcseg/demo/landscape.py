@@ -1,6 +1,7 @@
 """The demo's imagery: made-up scenes as GeoTIFFs, a kilometre apart.
 
 pairs_csv = write_scenes(Path("demo-run/scenes"), seed=0)
+write_later(Path("demo-run/later"), seed=0)    # the last scene, some years later
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lcseg.planted import Dates, make_dates
 from lcseg.raster.cog import CogProfile, write_cog
 from lcseg.raster.grid import Grid, Window
-from lcseg.synthetic import NO_LABEL, Landscape, make_landscape
+from lcseg.synthetic import NO_LABEL, Landscape, Scene, make_landscape
 
 SCENE_PX = 768
 SPLITS = ("train",) * 6 + ("val",) * 2 + ("test",) * 2
@@ -29,19 +31,9 @@ def write_scenes(folder: Path, seed: int) -> Path:
     """
     rows = []
     for number, split in enumerate(SPLITS):
-        scene = make_landscape(
-            Landscape(
-                SCENE_PX,
-                seed * len(SPLITS) + number,
-                unlabelled_share=0.05,
-                nodata_share=0.03 * (number % 2),
-            )
-        )
+        scene = make_landscape(_describe(number, seed))
         image, label = (folder / f"scene-{number}_{what}.tif" for what in ("image", "label"))
-        place = (1.0, 0.0, _WEST_M + number * _APART_M, 0.0, -1.0, _NORTH_M)
-        grid = Grid(SCENE_PX, SCENE_PX, place, CRS)
-        _write(image, grid, scene.image_hwc, CogProfile("uint8", _BANDS, nodata=0))
-        _write(label, grid, scene.codes_hw, CogProfile("uint8", ("code",), NO_LABEL, "mode"))
+        _write_scene(image, label, scene, _grid_of(number))
         rows.append({"image": image.name, "label": label.name, "split": split})
     path = folder / "pairs.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -49,6 +41,39 @@ def write_scenes(folder: Path, seed: int) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def write_later(folder: Path, seed: int) -> None:
+    """Write the last scene at a second date: its image, and what is there, as a label.
+
+    In between a wood was felled, houses were built, and a lake was drained. The season is another
+    one, and the image lies off by part of a pixel, as in life.
+    """
+    number = len(SPLITS) - 1
+    dates = Dates(_describe(number, seed), shift_px=(0.3, -0.2))
+    _write_scene(
+        folder / "image.tif", folder / "label.tif", make_dates(dates).after, _grid_of(number)
+    )
+
+
+def _describe(number: int, seed: int) -> Landscape:
+    """What a scene is like."""
+    return Landscape(
+        SCENE_PX,
+        seed * len(SPLITS) + number,
+        unlabelled_share=0.05,
+        nodata_share=0.03 * (number % 2),
+    )
+
+
+def _grid_of(number: int) -> Grid:
+    place = (1.0, 0.0, _WEST_M + number * _APART_M, 0.0, -1.0, _NORTH_M)
+    return Grid(SCENE_PX, SCENE_PX, place, CRS)
+
+
+def _write_scene(image: Path, label: Path, scene: Scene, grid: Grid) -> None:
+    _write(image, grid, scene.image_hwc, CogProfile("uint8", _BANDS, nodata=0))
+    _write(label, grid, scene.codes_hw, CogProfile("uint8", ("code",), NO_LABEL, "mode"))
 
 
 def _write(path: Path, grid: Grid, values: np.ndarray, profile: CogProfile) -> None:

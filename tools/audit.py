@@ -19,8 +19,10 @@ from lcseg.audit.config import AuditConfig
 
 FLAGS = cli.ConfigFlags(AuditConfig, command="training")
 
-# -P: what lies in the current folder shall not replace a module.
-_PROGRAM = [sys.executable, "-P", "-c", "from lcseg.cli import main; main()"]
+# -P: what lies in the current folder shall not replace a module. What training prints is no result
+# of the audit.
+_TRAIN = "import sys; sys.stdout = sys.stderr; from lcseg.cli import main; main()"
+_PROGRAM = [sys.executable, "-P", "-c", _TRAIN]
 
 
 def main(config: AuditConfig) -> None:

@@ -32,11 +32,15 @@ class AuditConfig:
     ] = 3
     batch: Annotated[int, "Chips in a step."] = 8
     seed: Annotated[int, "With --folds: decides which ground is in which fold."] = 0
+    keep: Annotated[
+        str, "With --folds: folder for folds and models, so that another audit can use them."
+    ] = ""
     quiet: Annotated[bool, "Show no progress."] = False
     training: Annotated[tuple[str, ...], "With --folds: flags of lcseg train, for each model."] = ()
 
     def __post_init__(self) -> None:
         require_local(self.out, "out")
+        require_local(self.keep, "keep")
         ways = [bool(self.model), bool(self.folds), bool(self.probabilities or self.label)]
         has_rasters = bool(self.probabilities and self.label and self.classes)
         is_whole = has_rasters if ways[2] else bool(self.data)
@@ -49,11 +53,15 @@ class AuditConfig:
             raise ValueError("--image and --classes go with --probabilities")
         if self.training and not self.folds:
             raise ValueError(f"{self.training[0]}: flags of lcseg train go with --folds")
+        if self.keep and not self.folds:
+            raise ValueError("--keep goes with --folds")
         own = [flag for flag in self.training if _flag_name(flag) in ("data", "run", "flagfile")]
         if own:
             raise ValueError(f"-- {own[0]}: the audit decides on the data and the runs")
-        if self.folds and self.folds < 2:
-            raise ValueError(f"--folds={self.folds}, expected at least 2")
+        if self.folds and self.folds < 3:
+            raise ValueError(
+                f"--folds={self.folds}, expected at least 3: to test, choose and train"
+            )
         if min(self.places, self.batch) < 1:
             raise ValueError("--places and --batch must be at least 1")
         if min(self.min_area_m2, self.edge_tolerance_px, self.label_band, self.seed) < 0:

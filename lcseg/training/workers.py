@@ -67,19 +67,27 @@ def find_cause(endings: Sequence[Ending]) -> Ending | None:
 
 
 def run_workers(
-    command: Sequence[str], environments: Sequence[Mapping[str, str]], stop: StopRequest
+    command: Sequence[str],
+    environments: Sequence[Mapping[str, str]],
+    stop: StopRequest,
+    names: Sequence[str] = (),
 ) -> list[Ending]:
     """Run a process for each environment; returns how they ended, in that order.
 
     None outlives this call, nor this process. The first one may draw a bar. A signal that `stop`
-    has noted reaches each of them once, as SIGTERM.
+    has noted reaches each of them once, as SIGTERM. What they print stands behind their names, which
+    are numbers unless some are given.
     """
+    names = names or [str(index) for index in range(len(environments))]
     processes: list[Process] = []
     with Console() as console:
         try:
             for index, environment in enumerate(environments):
                 cores = share_cores(index, len(environments))
-                processes.append(_start(command, environment, console, index, cores))
+                is_live = index == 0
+                processes.append(
+                    _start(command, environment, console, names[index], is_live, cores)
+                )
             return _watch(processes, console, stop)
         finally:
             _kill(processes)
@@ -101,11 +109,12 @@ def _start(
     command: Sequence[str],
     environment: Mapping[str, str],
     console: Console,
-    index: int,
+    name: str,
+    is_live: bool,
     cores: set[int],
 ) -> Process:
-    out = console.open(sys.stdout, f"[{index}] ")
-    errors = console.open(sys.stderr, f"[{index}] ", live=index == 0)
+    out = console.open(sys.stdout, f"[{name}] ")
+    errors = console.open(sys.stderr, f"[{name}] ", live=is_live)
     try:
         return subprocess.Popen(
             command,

@@ -50,11 +50,11 @@ def test_places_are_found_and_told(lcseg, flags, tmp_path):
     ("flags", "message"),
     [
         (["--out=audit"], "flags: give --folds and --data, or --model and --data, or"),
-        (["--out=audit", "--data=none", "--folds=2"], "none: is not a data set"),
+        (["--out=audit", "--data=none", "--folds=3"], "none: is not a data set"),
         (["--out=audit", "--data=none", "--model=none"], "none: is not a bundle"),
-        (["--out=audit", "--data=d", "--folds=2", "--", "--data=e"], "-- --data=e: the audit"),
+        (["--out=audit", "--data=d", "--folds=3", "--", "--data=e"], "-- --data=e: the audit"),
         (["--out=audit", "--data=d", "--model=m", "--", "--epochs=3"], "flags of lcseg train go"),
-        (["--out=audit", "--data=d", "--folds=2", "--epochs=3"], "Unknown command line flag"),
+        (["--out=audit", "--data=d", "--folds=3", "--epochs=3"], "Unknown command line flag"),
     ],
 )
 def test_faulty_command_is_one_line_and_status_2(lcseg, tmp_path, flags, message):

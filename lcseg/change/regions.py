@@ -6,6 +6,7 @@ tallies = regions.add(regions.empty(n), window, before_hw, after_hw, row_m2, n)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,8 +98,10 @@ def read_regions(path: str, name_field: str, grid: Grid) -> Regions:
             path, f"has no field {name_field}; it has {there}", "name another --region_name"
         )
     polygons = [shape for shape, is_it in zip(shapes, is_area, strict=True) if is_it]
-    names = [str(value) for value in fields[name_field][is_area]] if name_field else []
-    names = names or [f"region {number}" for number in range(1, len(polygons) + 1)]
+    given: Sequence[object] = [None] * len(polygons)
+    if name_field:
+        given = fields[name_field][is_area].tolist()
+    names = [_name_region(value, number) for number, value in enumerate(given, start=1)]
     placed = Outlines(polygons, crs or LONLAT, path).place(grid)
     if not placed:
         raise LcsegError(path, "none of its polygons lies on the maps", "give those of this place")
@@ -109,3 +112,11 @@ def read_regions(path: str, name_field: str, grid: Grid) -> Regions:
     return Regions(
         tuple(names), areas, shapely.STRtree([placed[number] for number in numbers]), numbers
     )
+
+
+def _name_region(value: object, number: int) -> str:
+    """The value of a field as a name; the number of the region where there is none."""
+    # Whole numbers are read as float where some are missing, and those as NaN.
+    if isinstance(value, float) and not math.isinf(value):
+        value = None if math.isnan(value) else int(value) if value.is_integer() else value
+    return f"region {number}" if value in (None, "") else str(value)

@@ -47,7 +47,7 @@ class Place:
     share: float  # Of the place that went this way.
     pixels: int
     hectares: float | None  # None: there is no CRS.
-    probability: float | None  # Mean probability of change; None: not known.
+    probability: float | None  # Mean probability of change; None: known nowhere in it.
     lonlat: tuple[float, float] | None  # Of its centre; None: there is no CRS.
     first: tuple[int, int]  # Row and column of its first pixel.
     window: Window  # Around it.
@@ -61,7 +61,11 @@ def describe_places(path: str, table: PatchTable, pair: MapPair) -> tuple[Place,
         table: the places.
         pair: the maps that were compared.
     """
-    probability = mean_probability(table) if pair.probabilities else None
+    probabilities: list[float | None] = [None] * len(table)
+    if pair.probabilities:
+        is_known = table.sums[:, 2] > 0
+        found = zip(mean_probability(table).tolist(), is_known.tolist(), strict=True)
+        probabilities = [value if known else None for value, known in found]
     places = []
     with open_class_map(path, allow_ungeoreferenced=True) as transitions:
         for i in range(len(table)):
@@ -77,7 +81,7 @@ def describe_places(path: str, table: PatchTable, pair: MapPair) -> tuple[Place,
                     code[1],
                     int(table.pixels[i]),
                     float(table.sums[i, 0]) / 1e4 if has_crs else None,
-                    None if probability is None else float(probability[i]),
+                    probabilities[i],
                     _center(pair.grid, window) if has_crs else None,
                     first,
                     window,
@@ -114,7 +118,7 @@ def draw_place(
 ) -> Tiles:
     """Picture a place at both dates: imagery, if there is any, and maps, with its outline."""
     window = _around(place.window, pair.grid)
-    step = max(-(-window.height // _PICTURE_PX), 1)
+    step = max(-(-max(window.height, window.width) // _PICTURE_PX), 1)
     is_place_hw = find_changed(transitions.read(window), pair.scheme.n_classes)
     if window.holds(*place.first):
         is_place_hw = find_area(is_place_hw.astype(np.uint8), window, place.first)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lcseg.change.comparison import Rules
+from lcseg.change.registration import LEAST_WINDOWS
 from lcseg.change.report import DateInfo, Interval
 
 _LARGE_PX = 0.5
@@ -50,10 +51,10 @@ def _advise_interval(interval: Interval, rules: Rules, has_probabilities: bool) 
             f"--edge_tolerance_px={-(-shift.size_px // 1):.0f} leave such changes out"
         )
     elif shift and not shift.is_sure:
-        yield (
-            f"{interval.name}: how far the images lie off each other is not known: "
-            f"{shift.n_windows} windows disagree by {shift.spread_px:.1f} px"
-        )
+        reason = f"{shift.n_windows} windows disagree by {shift.spread_px:.1f} px"
+        if shift.n_windows < LEAST_WINDOWS:
+            reason = "hardly anything in them could be compared"
+        yield f"{interval.name}: how far the images lie off each other is not known: {reason}"
     known, cells = interval.raw.known_pixels, interval.raw.pixels
     total = sum(map(sum, cells)) - cells[-1][-1]
     if known < _FEW_SHARE * total:

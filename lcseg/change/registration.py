@@ -37,6 +37,9 @@ _MOST_PX = 32
 
 _SMOOTH_PX = 1.0
 
+LEAST_WINDOWS = 3
+"""Of fewer, it cannot be said whether they agree."""
+
 
 @dataclass(frozen=True)
 class Shift:
@@ -55,7 +58,7 @@ class Shift:
     @property
     def is_sure(self) -> bool:
         """Whether the windows agree well enough to believe it."""
-        return self.n_windows >= 3 and self.spread_px <= max(1.0, self.size_px / 2)
+        return self.n_windows >= LEAST_WINDOWS and self.spread_px <= max(1.0, self.size_px / 2)
 
 
 def measure_shift(before: Imagery, after: Imagery) -> Shift | None:

@@ -66,9 +66,15 @@ def encode_png(rgb_hwc: np.ndarray) -> bytes:
 
 
 def draw_panels(
-    titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], scheme: ClassScheme
+    titles: Sequence[str],
+    rows: Sequence[Sequence[np.ndarray]],
+    scheme: ClassScheme,
+    has_ignored: bool = True,
 ) -> Figure:
-    """Draw rows of uint8 [H, W, 3] pictures under their titles, with the legend of the scheme."""
+    """Draw rows of uint8 [H, W, 3] pictures under their titles, with the legend of the scheme.
+
+    Without `has_ignored` the legend does not say that black is ignored.
+    """
     figure = Figure(figsize=(3.2 * len(titles), 3.2 * len(rows) + 0.6), layout="constrained")
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
     for row, pictures in zip(axes, rows, strict=True):
@@ -77,7 +83,7 @@ def draw_panels(
             axis.set_axis_off()
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=11)
-    _add_legend(figure, scheme, 2 * len(titles))
+    _add_legend(figure, scheme, 2 * len(titles), has_ignored)
     return figure
 
 
@@ -102,11 +108,14 @@ def draw_pairs(
     return figure
 
 
-def _add_legend(figure: Figure, scheme: ClassScheme, columns: int) -> None:
+def _add_legend(
+    figure: Figure, scheme: ClassScheme, columns: int, has_ignored: bool = True
+) -> None:
     patches = [
         Patch(color=c / 255.0, label=n) for c, n in zip(scheme.palette, scheme.names, strict=True)
     ]
-    patches.append(Patch(facecolor="black", label="ignored"))
+    if has_ignored:
+        patches.append(Patch(facecolor="black", label="ignored"))
     figure.legend(
         handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )

@@ -12,15 +12,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from lcseg.change.advice import advise
-from lcseg.change.comparison import TRANSITIONS, Comparison, Rules, compare
+from lcseg.change.comparison import TRANSITIONS, Rules, compare
 from lcseg.change.config import ChangeConfig, Dated
-from lcseg.change.flow import draw_flow, draw_trend
+from lcseg.change.drawings import draw_interval, draw_series
 from lcseg.change.pair import MapPair, open_pair
 from lcseg.change.places import Place, Tiles, describe_places, draw_place, write_places
 from lcseg.change.regions import NO_REGIONS, read_regions
@@ -32,12 +29,10 @@ from lcseg.change.report import (
     IntervalPictures,
     Matrix,
     RegionChange,
-    format_area,
     write_report,
 )
 from lcseg.classes import ClassScheme, load_scheme
 from lcseg.model.info import BundleInfo, read_info
-from lcseg.pictures import encode_png, figure_png
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.fitness import Fitness, measure_fitness
 from lcseg.prediction.mapping import ensure_map
@@ -100,7 +95,7 @@ def find_change(config: ChangeConfig) -> ChangeReport:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         pictures = [of_interval for _, of_interval, _ in found]
-        write_report(report, pictures, _draw_trend(report), space.folder)
+        write_report(report, pictures, draw_series(report), space.folder)
     for warning in report.warnings:
         _LOG.warning("warning: %s", warning)
     return report
@@ -169,7 +164,7 @@ def _compare_dates(
             folder=name,
         )
         tiles = list(_draw_places(places, pair, transitions, images, span))
-        return interval, _draw_interval(interval, comparison, pair.scheme, tiles), pair.scheme
+        return interval, draw_interval(interval, comparison, pair.scheme, tiles), pair.scheme
 
 
 def _open_images(
@@ -193,33 +188,6 @@ def _draw_places(
     with open_class_map(transitions_path, allow_ungeoreferenced=True) as transitions:
         for place in places:
             yield draw_place(place, pair, transitions, images, (span[0].name, span[1].name))
-
-
-def _draw_interval(
-    interval: Interval, comparison: Comparison, scheme: ClassScheme, places: Sequence[Tiles]
-) -> IntervalPictures:
-    unit = "ha" if interval.raw.hectares else "px"
-    cells = np.array(interval.change.cells)[:-1, :-1]
-    show = partial(format_area, unit=unit, largest=float(np.max(interval.raw.cells)))
-    dates = interval.before, interval.after
-    flow = draw_flow(cells, scheme, dates, lambda area: f"{show(area)} {unit}")
-    titles = *dates, "change"
-    maps = [
-        (title, encode_png(picture))
-        for title, picture in zip(titles, comparison.overview.draw(scheme), strict=True)
-    ]
-    return IntervalPictures(figure_png(flow), maps, places)
-
-
-def _draw_trend(report: ChangeReport) -> bytes | None:
-    """The areas of the maps over more than two dates."""
-    if len(report.dates) < 3:
-        return None
-    steps = report.intervals[: len(report.dates) - 1]
-    areas = [[flow.before for flow in steps[0].raw.flows()]]
-    areas += [[flow.after for flow in step.raw.flows()] for step in steps]
-    names = [date.name for date in report.dates]
-    return figure_png(draw_trend(areas, report.scheme, names, report.unit))
 
 
 def _measure_fitness(date: Dated, info: BundleInfo | None) -> Fitness | None:

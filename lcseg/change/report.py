@@ -1,7 +1,7 @@
 """What was found between dates, as JSON, as tables and as one HTML page.
 
 write_report(report, pictures, Path("change"))
-# change/report.html  report.json  matrix.csv  classes.csv  regions.csv
+# change/report.html  report.json  matrix.csv  classes.csv  regions.csv  flow.png  maps.png
 """
 
 from __future__ import annotations
@@ -196,6 +196,7 @@ class IntervalPictures:
     """What the page shows of an interval beside the numbers."""
 
     flow: bytes  # The transitions as a picture, PNG.
+    panels: bytes  # Both maps and the change side by side, with a legend, PNG.
     maps: Tiles  # Both maps and the change.
     places: Sequence[Tiles]  # Of each of its places.
 
@@ -211,6 +212,10 @@ def write_report(
     html = template.render(report=report, pictures=pictures, trend=trend)
     write_page(folder / "report.html", html)
     write_document(folder / "report.json", report)
+    for interval, of in zip(report.intervals, pictures, strict=True):
+        for name, png in (("flow.png", of.flow), ("maps.png", of.panels)):
+            with replaced(folder / interval.folder / name) as aside:
+                aside.write_bytes(png)
     for name, rows in (
         ("matrix.csv", _list_matrix(report)),
         ("classes.csv", _list_classes(report)),

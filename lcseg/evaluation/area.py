@@ -22,6 +22,9 @@ Z_95 = 1.96
 
 NO_ESTIMATE = "–"
 
+MOST_SHOWN = 8
+"""Classes of the largest matrix that is set as text."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -62,7 +65,7 @@ class AreaEstimates:
         )
 
     def table(self) -> str:
-        """Set the matrices and the estimates as text."""
+        """Set the matrices, unless they are too wide for a terminal, and the estimates as text."""
         names = [land.name for land in self.classes]
         head = ["map \\ reference", *names, "all"]
         in_points = [[f"{n:,}" for n in (*row, sum(row))] for row in self.counts]
@@ -79,10 +82,13 @@ class AreaEstimates:
             for land in self.classes
         ]
         columns = ["class", "mapped\n(ha)", "area\n(ha)", "share", "user's", "producer's"]
+        matrices = [
+            "points:\n" + _tabulate(names, in_points, head),
+            "shares of the area, estimated:\n" + _tabulate(names, in_shares, head),
+        ]
         return "\n\n".join(
             [
-                "points:\n" + _tabulate(names, in_points, head),
-                "shares of the area, estimated:\n" + _tabulate(names, in_shares, head),
+                *(matrices if len(names) <= MOST_SHOWN else []),
                 "estimates, each with its 95 % interval:\n"
                 + _tabulate(names, [row[1:] for row in rows], columns),
                 f"overall accuracy {format_estimate(self.overall)} "
@@ -153,7 +159,8 @@ def format_estimate(
     """Set an estimate with its margin, or a dash where there is none."""
     if value is None:
         return NO_ESTIMATE
-    return f"{format(factor * value.value, how)} ± {format(factor * value.margin, how)}{unit}"
+    margin = format(factor * value.margin, how.removeprefix("+"))
+    return f"{format(factor * value.value, how)} ± {margin}{unit}"
 
 
 def _producers(

@@ -60,7 +60,7 @@ def render_area_html(report: AreaReport) -> str:
 
 
 def _signed(value: Estimate, how: str) -> str:
-    return format_estimate(value, f"+{how}" if value.value else how)
+    return format_estimate(value, f"+{how}")
 
 
 def _share(value: Estimate) -> str:

@@ -14,6 +14,7 @@ NAMES = (
     "export",
     "serve",
     "change",
+    "audit",
     "compression",
 )
 

@@ -250,7 +250,8 @@ def mean_probability(table: PatchTable) -> np.ndarray:
 
 
 def _transition_profile(scheme: ClassScheme) -> CogProfile:
-    return class_map_profile(transition_scheme(scheme))
+    transitions = transition_scheme(scheme)
+    return class_map_profile(transitions, {"lcseg_classes": transitions.name})
 
 
 def _to_bytes(probability_hw: np.ndarray) -> np.ndarray:

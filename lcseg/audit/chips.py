@@ -62,16 +62,18 @@ class ChipEvidence:
         places = read_places(data, manifest, split)
         height, width, _ = store.image_shape
 
-        @tf.function
-        def judge(images: tf.Tensor) -> tf.Tensor:
+        batches = evaluation_batches(store, config.batch, bundle.info.stride_px)
+
+        def answer(images: tf.Tensor) -> tf.Tensor:
             logits = tf.cast(bundle.model(images, training=False), tf.float32)
             return tf.nn.softmax(logits)[:, :height, :width]
 
+        # Traced now: TensorFlow warns of functions that are traced for every fold.
+        judge = tf.function(answer).get_concrete_function(batches.element_spec[0])
         with (
             Progress("predict", len(store), "chips", config.quiet) as progress,
             store.named_faults(),
         ):
-            batches = evaluation_batches(store, config.batch, bundle.info.stride_px)
             for images, labels in batches:
                 arrays = (images, labels, judge(images))
                 # The last batch is filled up.

@@ -144,7 +144,7 @@ def planted(tmp_path_factory):
         place = (1.0, 0.0, 400_000.0 + 1000 * number, 0.0, -1.0, 4_300_000.0)
         write_raster(folder / f"{number}_image.tif", scene.image_hwc, transform=place)
         write_raster(folder / f"{number}_label.tif", scene.codes_hw, transform=place)
-        scenes[f"{number}_image.tif"] = scene, place
+        scenes[str(number)] = scene, place
     convert(
         ConvertConfig(
             "chesapeake-4",

@@ -4,14 +4,20 @@ import json
 from dataclasses import replace
 
 import pytest
+from conftest import write_raster
 
 from lcseg.audit.auditing import audit
 from lcseg.audit.config import AuditConfig
 from lcseg.audit.predicting import predict_split
 from lcseg.errors import LcsegError
+from lcseg.model.config import UNetConfig
+from lcseg.raster.crs import LONLAT, is_same_crs
+from lcseg.records.config import ConvertConfig
+from lcseg.records.conversion import convert
 from lcseg.records.folder import open_workspace
 from lcseg.records.manifest import read_manifest
 from lcseg.records.suspects import read_suspects
+from lcseg.synthetic import Landscape, make_landscape
 
 
 @pytest.fixture
@@ -70,9 +76,35 @@ def test_what_the_model_may_have_learnt_is_told(
 
 
 def test_a_bundle_for_other_images_is_refused(config, save_bundle_of, tmp_path):
-    from lcseg.model.config import UNetConfig
-
     other = save_bundle_of(tmp_path / "other", UNetConfig(2, 4), bands=2)
     with pytest.raises(LcsegError, match="its bands are red, green, blue"):
         audit(replace(config, model=str(other)))
     assert not (tmp_path / "audit").exists()
+
+
+def test_places_of_scenes_in_several_crs_are_told_in_longitude_and_latitude(config, tmp_path):
+    for crs in ("EPSG:26918", "EPSG:26917"):
+        scene = make_landscape(Landscape(96, 5))
+        for what, values in (("image", scene.image_hwc), ("label", scene.codes_hw)):
+            write_raster(tmp_path / f"{crs[5:]}_{what}.tif", values, crs=crs)
+    convert(
+        ConvertConfig(
+            "chesapeake-4",
+            str(tmp_path / "data"),
+            f"{tmp_path}/*_image.tif",
+            f"{tmp_path}/*_label.tif",
+            chip_px=48,
+            split_by="scene",
+            val_share=0,
+            test_share=0,
+            quiet=True,
+        )
+    )
+    report = audit(replace(config, data=str(tmp_path / "data"), split="train"))
+    crs, suspects = read_suspects(f"{config.out}/suspects.gpkg")
+    assert crs is not None and is_same_crs(crs, LONLAT)
+    assert {place.scene for place in report.places} == {"26917", "26918"}
+    for suspect in suspects:
+        lon = {"26918": -76.15, "26917": -82.15}[suspect.scene]
+        assert suspect.shape.centroid.x == pytest.approx(lon, abs=0.01)
+        assert suspect.shape.centroid.y == pytest.approx(38.84, abs=0.01)

@@ -15,13 +15,17 @@ import uvicorn
 from bundles import make_bundle
 from rasterio.enums import Resampling
 
+from lcseg.classes import IGNORE, load_scheme
 from lcseg.model.config import UNetConfig
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
+from lcseg.raster.cog import CogProfile, class_map_profile, write_cog
+from lcseg.raster.grid import Grid
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.gallery import open_gallery
 from lcseg.serving.server import make_settings
 from lcseg.synthetic import Landscape, make_landscape
+from lcseg.transitions import encode, transition_scheme
 
 CRS = "EPSG:26918"
 LEFT, TOP = 440_000.0, 4_300_000.0
@@ -52,6 +56,14 @@ class Place:
         return self.folder / "map.tif"
 
     @property
+    def transitions(self) -> Path:
+        return self.folder / "change" / "transitions.tif"
+
+    @property
+    def change_probability(self) -> Path:
+        return self.folder / "change" / "probability.tif"
+
+    @property
     def probabilities(self) -> Path:
         return self.folder / "probabilities.tif"
 
@@ -61,6 +73,7 @@ class Place:
         path.write_text(
             '[made]\ntitle = "A made-up place"\nmodel = "bundle"\nimage = "scene.tif"\n'
             'label = "label.tif"\nmap = "map.tif"\ndate = "2024-06-01"\nbeside = "bare"\n'
+            'change = "change/transitions.tif"\n'
             '[bare]\nmodel = "bundle"\nimage = "scene.tif"\ndate = "2020-06-01"\n'
             + "".join(f"{key} = {value}\n" for key, value in more.items())
         )
@@ -68,7 +81,7 @@ class Place:
 
 
 def make_place(folder: Path) -> Place:
-    """Make a scene with a wedge without data, its reference, a model and its map."""
+    """Make a scene with a wedge without data, its reference, a model, its map and its changes."""
     place = Place(folder)
     folder.mkdir(parents=True, exist_ok=True)
     make_bundle(place.bundle, UNetConfig(depth=3, width=4))
@@ -87,7 +100,29 @@ def make_place(folder: Path) -> Place:
             quiet=True,
         )
     )
+    write_changes(place)
     return place
+
+
+def write_changes(place: Place) -> None:
+    """Write what `lcseg change` would: large and small places that changed, and how likely."""
+    with rasterio.open(place.map) as dataset:
+        before_hw = dataset.read(1)
+    scheme, random = load_scheme("chesapeake-4"), np.random.default_rng(5)
+    after_hw = before_hw.copy()
+    for place_hw in (np.s_[40:170, 300:420], np.s_[400:520, 90:260]):
+        after_hw[place_hw] = (before_hw[place_hw] + 1) % scheme.n_classes
+    rows, cols = random.integers(0, SIZE_PX, (2, 60))
+    after_hw[rows, cols] = random.integers(0, scheme.n_classes, len(rows))
+    after_hw[before_hw == IGNORE] = IGNORE
+    share_hw = np.where(after_hw == before_hw, 10, random.integers(150, 255, after_hw.shape))
+    share_hw[before_hw == IGNORE] = IGNORE
+    grid = Grid(SIZE_PX, SIZE_PX, (1.0, 0.0, LEFT, 0.0, -1.0, TOP), CRS)
+    with write_cog(place.transitions, grid, class_map_profile(transition_scheme(scheme))) as out:
+        out.write(grid.window, encode(before_hw, after_hw, scheme.n_classes))
+    profile = CogProfile("uint8", ("probability",), IGNORE, scale=1 / 254)
+    with write_cog(place.change_probability, grid, profile) as out:
+        out.write(grid.window, share_hw.astype(np.uint8))
 
 
 def write(path: Path, values_hwc: np.ndarray, nodata: float | None = None) -> None:

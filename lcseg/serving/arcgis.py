@@ -153,6 +153,8 @@ def _geotiff_writer(dataset: Dataset, layer: str, grid: Grid) -> Callable[[Pictu
             raise EsriError(f"this takes too much: {picture.note}, or ask for less")
         if layer in ("classes", "labels") and picture.palette is not None:
             return encode_geotiff(picture.values, grid, class_map_profile(dataset.scheme))
+        if layer == "change" and dataset.changes and picture.palette is not None:
+            return encode_geotiff(picture.values, grid, class_map_profile(dataset.changes.scheme))
         if picture.palette is not None:
             return encode_geotiff(picture.values, grid, CogProfile("uint8", (layer,), IGNORE))
         profile = CogProfile("uint8", ("red", "green", "blue", "alpha"))
@@ -174,6 +176,10 @@ async def identify(request: Request, dataset: str, layer: str, keys: Keys) -> Re
     names = shown.dataset.scheme.names
     shares = dict(zip(names, place.probabilities, strict=True)) if place.probabilities else {}
     attributes = {"Pixel Value": value, "ClassName": name, **shares}
+    if place.transition is not None and shown.dataset.changes:
+        # Also of what is stable, which the layer does not show.
+        attributes["Transition"] = shown.dataset.changes.scheme.names[place.transition]
+        attributes["Probability of change"] = place.change_probability
     title = say_title(shown.dataset, layer)
     return _reply(
         {

@@ -22,7 +22,7 @@ from lcseg.serving.engine import EngineBackend
 from lcseg.serving.handles import Handles
 from lcseg.serving.layers import AGREES, DIFFERENCE_PALETTE, DIFFERS, confidence_palette
 from lcseg.serving.pictures import Picture, draw_note
-from lcseg.serving.reading import read_imagery, read_labels, read_map
+from lcseg.serving.reading import read_changes, read_imagery, read_labels, read_map
 from lcseg.serving.store import BlockStore, BusyError
 from lcseg.serving.view import View, gather, list_blocks, look, measure
 
@@ -173,6 +173,11 @@ class Artist:
         class_hw = await self._classify(shown, picture)
         return await self.run(lambda: _compare(class_hw, label_hw))
 
+    async def _draw_change(self, shown: Shown, picture: Grid) -> Picture:
+        assert shown.dataset.changes is not None
+        code_hw = await self.read(read_changes, shown.dataset, picture)
+        return Picture(code_hw, shown.dataset.changes.scheme.palette)
+
     async def _draw_imagery(self, shown: Shown, picture: Grid) -> Picture:
         return Picture(await self.read(read_imagery, shown.dataset, picture))
 
@@ -184,6 +189,7 @@ _LAYERS = {
     "confidence": Artist._draw_confidence,
     "labels": Artist._draw_labels,
     "difference": Artist._draw_difference,
+    "change": Artist._draw_change,
 }
 
 

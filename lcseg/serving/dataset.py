@@ -30,6 +30,7 @@ from lcseg.raster.grid import Grid
 from lcseg.raster.label import open_label
 from lcseg.raster.levels import Level, list_levels
 from lcseg.raster.source import open_image
+from lcseg.serving.changes import Changes, find_probability, open_changes
 from lcseg.serving.entries import Entry
 
 BLOCK_PX = 256
@@ -57,6 +58,7 @@ class Dataset:
     date: str  # When the image was taken; empty: not known.
     files: tuple[tuple[str, int, int], ...]  # Path, size and time of change of all of them.
     map_levels: tuple[Level, ...]  # Of the map; empty: there is none.
+    changes: Changes | None  # None: there is no map of transitions.
     image_levels: tuple[Level, ...]
     image_bands: tuple[str, ...]  # Numbers of those that are shown, three or one.
     alpha: int  # Band of the image that is transparency; 0: none.
@@ -106,7 +108,7 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
         LcsegError: something is missing, or does not fit the rest.
     """
     if not entry.allow_vrt:
-        for path in filter(None, (entry.image, entry.label, entry.map)):
+        for path in _list_rasters(entry):
             _require_plain(path)
     paths = _list_files(entry)
     files = identify(paths)
@@ -130,6 +132,7 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
     shown, limits = _choose_look(entry, plan.info, plan.task.scene.images[0].alpha, image_levels)
     models = {plan.info.model_sha256, _read_bundle_sha256(entry.model, plan.info)}
     map_levels = _open_map(entry.map, plan.grid, models) if entry.map else ()
+    changes = open_changes(entry.change, plan.grid) if entry.change else None
     if identify(paths) != files:
         raise LcsegError(entry.image, "or what goes with it changed while it was opened")
     return Dataset(
@@ -141,6 +144,7 @@ def open_dataset(identifier: str, entry: Entry) -> Dataset:
         date=entry.date or plan.date,
         files=files,
         map_levels=map_levels,
+        changes=changes,
         image_levels=image_levels,
         image_bands=shown,
         alpha=plan.task.scene.images[0].alpha,
@@ -165,9 +169,14 @@ def _predict_config(entry: Entry) -> PredictConfig:
 
 def _list_files(entry: Entry) -> list[str]:
     """The files that it depends on."""
-    rasters = [path for path in (entry.image, entry.label, entry.map) if path]
     model = entry.model if Path(entry.model).is_file() else f"{entry.model}/{FILE}"
-    return [model, *(file for path in rasters for file in source_files(path))]
+    return [model, *(file for path in _list_rasters(entry) for file in source_files(path))]
+
+
+def _list_rasters(entry: Entry) -> list[str]:
+    probability = find_probability(entry.change) if entry.change else ""
+    named = (entry.image, entry.label, entry.map, entry.change, probability)
+    return [path for path in named if path]
 
 
 def _require_plain(path: str) -> None:

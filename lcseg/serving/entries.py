@@ -9,6 +9,7 @@ label = "dover_lc.tif"
 map = "dover_2013_map.tif"
 date = "2013-07-04"
 beside = "dover-2018"
+change = "change/transitions.tif"
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Entry:
     map: str = ""  # Map of the image by the same model; empty: none.
     date: str = ""  # When the image was taken; empty: what it says itself.
     beside: str = ""  # Id of the same place at another date; empty: none.
+    change: str = ""  # Map of transitions by lcseg change, of this place; empty: none.
     bands: tuple[str, ...] = ()  # Of the image, as in lcseg predict.
     scale: float | None = None  # As in lcseg predict.
     offset: float = 0.0  # As in lcseg predict.
@@ -100,4 +102,5 @@ def _resolve(folder: Path, entry: Entry) -> Entry:
         image=resolve(entry.image),
         label=resolve(entry.label),
         map=resolve(entry.map),
+        change=resolve(entry.change),
     )

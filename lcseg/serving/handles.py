@@ -14,8 +14,10 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, TypeVar
 
 from lcseg.prediction.task import Scene, open_scene
+from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.label import LabelSource, open_label
 from lcseg.raster.source import ImageSource, open_image
+from lcseg.serving.changes import Changes
 from lcseg.serving.dataset import Dataset
 
 T = TypeVar("T")
@@ -54,6 +56,16 @@ class Handles:
         return self._keep(
             ("map", dataset.version, overview),
             lambda: open_image(dataset.entry.map, 0, ("1",), overview),
+        )
+
+    def change(self, changes: Changes, version: str) -> ClassMap:
+        """A map of transitions."""
+        return self._keep(("change", version), lambda: open_class_map(changes.path))
+
+    def probability(self, changes: Changes, version: str) -> ImageSource:
+        """The probability of change."""
+        return self._keep(
+            ("probability", version), lambda: open_image(changes.probability, 0, ("1",))
         )
 
     def _keep(self, key: object, opened: Callable[[], AbstractContextManager[T]]) -> T:

@@ -17,11 +17,15 @@ TITLES = {
     "confidence": "Confidence",
     "labels": "Reference",
     "difference": "Difference from the reference",
+    "change": "Change",
 }
 """The layers, and what people call them."""
 
 REFERENCE_LAYERS = ("labels", "difference")
 """They take a label raster."""
+
+THEMATIC_LAYERS = ("classes", "labels", "difference", "change")
+"""Their pixels are values with names."""
 
 AGREES, DIFFERS = 0, 1
 """Values of the difference."""
@@ -32,7 +36,12 @@ DIFFERENCE_PALETTE = np.array([[200, 200, 200], [214, 40, 40]], np.uint8)
 
 def list_layers(dataset: Dataset) -> list[str]:
     """The layers that a data set has."""
-    return [name for name in TITLES if dataset.entry.label or name not in REFERENCE_LAYERS]
+    lacking = () if dataset.entry.label else REFERENCE_LAYERS
+    return [
+        name
+        for name in TITLES
+        if name not in lacking and (name != "change" or dataset.changes is not None)
+    ]
 
 
 def say_title(dataset: Dataset, layer: str) -> str:
@@ -46,12 +55,23 @@ def list_entries(dataset: Dataset, layer: str) -> list[tuple[int, str, tuple[int
         names, palette = dataset.scheme.names, dataset.scheme.palette
     elif layer == "difference":
         names, palette = DIFFERENCE_NAMES, DIFFERENCE_PALETTE
+    elif layer == "change":
+        return sorted(list_changes(dataset))
     else:
         return []
     colors = palette.tolist()
     return [
         (i, name, tuple(color)) for i, (name, color) in enumerate(zip(names, colors, strict=True))
     ]
+
+
+def list_changes(dataset: Dataset) -> list[tuple[int, str, tuple[int, int, int]]]:
+    """Value, name and colour of each change that there is, the commonest first."""
+    if dataset.changes is None:
+        return []
+    scheme = dataset.changes.scheme
+    colors = scheme.palette.tolist()
+    return [(code, scheme.names[code], tuple(colors[code])) for code in dataset.changes.pixels]
 
 
 def confidence_palette() -> np.ndarray:

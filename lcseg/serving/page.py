@@ -19,8 +19,8 @@ from lcseg.raster.crs import LONLAT
 from lcseg.raster.grid import Grid
 from lcseg.serving.artist import ZOOM_IN, TooMuchError
 from lcseg.serving.dataset import Dataset
-from lcseg.serving.layers import TITLES, list_layers
-from lcseg.serving.places import inspect_place
+from lcseg.serving.layers import TITLES, list_changes, list_layers
+from lcseg.serving.places import Place, inspect_place
 from lcseg.serving.replies import gallery_of, until_gone
 from lcseg.serving.tiling import measure_zooms
 
@@ -58,6 +58,10 @@ def _describe(dataset: Dataset) -> dict[str, Any]:
             {"name": name, "title": TITLES[name], "minzoom": measure_zooms(dataset, name).least}
             for name in list_layers(dataset)
         ],
+        "changes": [
+            {"value": value, "name": name, "color": "#{:02X}{:02X}{:02X}".format(*rgb)}
+            for value, name, rgb in list_changes(dataset)
+        ],
         "links": {
             "xyz": f"tiles/{identifier}/{{layer}}/{{z}}/{{x}}/{{y}}.png",
             "wmts": "wmts/1.0.0/WMTSCapabilities.xml",
@@ -89,6 +93,18 @@ async def identify(
             for k, share in enumerate(place.probabilities)
         ],
         "label": None if place.label_index is None else _name(scheme, place.label_index),
+        "change": _say_change(shown.dataset, place),
+    }
+
+
+def _say_change(dataset: Dataset, place: Place) -> dict[str, Any] | None:
+    if place.transition is None or dataset.changes is None:
+        return None
+    probability = place.change_probability
+    return {
+        **_name(dataset.changes.scheme, place.transition),
+        "changed": place.transition in dataset.changes.pixels,
+        "probability": None if probability is None else round(probability, _EXACT),
     }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lcseg.classes import IGNORE
 from lcseg.raster.grid import Grid
 from lcseg.serving.artist import Artist, Shown
-from lcseg.serving.reading import read_labels
+from lcseg.serving.reading import read_labels, read_transition
 from lcseg.serving.view import look
 
 _POINT = 1e-9
@@ -26,6 +26,8 @@ class Place:
     class_index: int | None  # That the model says; None: nothing is mapped there.
     probabilities: tuple[float, ...]  # Of each class; they sum to 1; empty: nothing is mapped.
     label_index: int | None  # That the reference says; None: nothing, or there is none.
+    transition: int | None = None  # Code that the map of change says; None: nothing, or no map.
+    change_probability: float | None = None  # As it says; None: not known.
 
 
 async def inspect_place(artist: Artist, shown: Shown, x: float, y: float, crs: str) -> Place:
@@ -38,12 +40,15 @@ async def inspect_place(artist: Artist, shown: Shown, x: float, y: float, crs: s
     if shown.dataset.entry.label:
         label = int((await artist.read(read_labels, shown.dataset, point))[0, 0])
     label_index = None if label == IGNORE else label
+    change: tuple[int | None, float | None] = None, None
+    if shown.dataset.changes:
+        change = await artist.read(read_transition, shown.dataset, point)
     if planes[0] == IGNORE:
-        return Place(is_inside, None, (), label_index)
+        return Place(is_inside, None, (), label_index, *change)
     # Rounded to 254ths, they need not sum to one.
     total = sum(planes[1:]) or 1
     probabilities = tuple(share / total for share in planes[1:])
-    return Place(is_inside, planes[0], probabilities, label_index)
+    return Place(is_inside, planes[0], probabilities, label_index, *change)
 
 
 def make_point(x: float, y: float, crs: str) -> Grid:

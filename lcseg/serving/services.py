@@ -21,7 +21,7 @@ from lcseg.serving.esri import (
     say_extent,
     say_reference,
 )
-from lcseg.serving.layers import TITLES, list_entries, list_layers, say_title
+from lcseg.serving.layers import THEMATIC_LAYERS, TITLES, list_entries, list_layers, say_title
 from lcseg.serving.pictures import Picture, encode
 from lcseg.serving.tiling import HALF_WORLD_M, TILE_PX, measure_zooms
 
@@ -42,7 +42,7 @@ def describe_image(dataset: Dataset, layer: str) -> dict[str, Any]:
     service = _describe_service(dataset, layer)
     extent = service["extent"]
     pixel_x = (extent["xmax"] - extent["xmin"]) / dataset.grid.width
-    is_thematic = bool(list_entries(dataset, layer))
+    is_thematic = layer in THEMATIC_LAYERS
     n_bands = 1 if is_thematic or layer == "confidence" else 3
     kind = "Thematic" if is_thematic else "Generic"
     values = {"minValues": [0] * n_bands, "maxValues": [_find_highest(dataset, layer)] * n_bands}
@@ -156,7 +156,7 @@ def describe_colors(dataset: Dataset, layer: str) -> dict[str, Any]:
 def describe_properties(dataset: Dataset, layer: str) -> dict[str, Any]:
     """What else is known."""
     date = {"AcquisitionDate": dataset.date} if dataset.date else {}
-    kind = "Thematic" if list_entries(dataset, layer) else "Generic"
+    kind = "Thematic" if layer in THEMATIC_LAYERS else "Generic"
     return {"DataType": kind, "BandProperties": [{"BandName": layer}], **date}
 
 
@@ -164,9 +164,9 @@ def describe_legend(dataset: Dataset, layer: str) -> dict[str, Any]:
     """The classes, as pictures."""
     legend = []
     entries = list_entries(dataset, "classes" if layer == "soft" else layer)
-    palette = np.array([rgb for _, _, rgb in entries], np.uint8)
-    for value, name, _ in entries:
-        swatch = Picture(np.full((_SWATCH_PX, _SWATCH_PX), value, np.uint8), palette)
+    nothing = np.zeros((_SWATCH_PX, _SWATCH_PX), np.uint8)
+    for value, name, rgb in entries:
+        swatch = Picture(nothing, np.array([rgb], np.uint8))
         legend.append(
             {
                 "label": name,
@@ -214,9 +214,8 @@ def _describe_service(dataset: Dataset, layer: str) -> dict[str, Any]:
 
 
 def _find_highest(dataset: Dataset, layer: str) -> int:
-    entries = list_entries(dataset, layer)
-    if entries:
-        return len(entries) - 1
+    if layer in THEMATIC_LAYERS:
+        return max((value for value, _, _ in list_entries(dataset, layer)), default=0)
     return PROBABILITY_ONE if layer == "confidence" else 255
 
 

@@ -67,6 +67,8 @@ def measure_zooms(dataset: Dataset, layer: str = "classes") -> Zooms:
 
 def _count_coarser(dataset: Dataset, layer: str) -> int:
     """Zooms short of that of the pixels in which a layer is still shown."""
+    if layer == "change":
+        return MAX_ZOOM
     read = {"imagery": dataset.image_levels, "classes": dataset.map_levels}
     if layer == "labels" or (layer == "difference" and dataset.map_levels):
         read[layer] = dataset.image_levels[:1]

@@ -8,10 +8,6 @@ import http.server
 import io
 import json
 import re
-import shutil
-import subprocess
-import sys
-import tarfile
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,50 +16,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browsing import (
+    COLORS,
+    DESKTOP,
+    PHONE,
+    color_at,
+    colors_of,
+    hash_of,
+    open_page,
+    run_server,
+    settle,
+)
 from bundles import make_bundle
 from conftest import write_raster
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from lcseg import serving
-from lcseg.classes import load_scheme
 from lcseg.model.config import UNetConfig
 from lcseg.synthetic import Landscape, make_landscape
 
 pytestmark = pytest.mark.clients
 
-AXE = "axe-core@4.14.1"
 STATIC = Path(serving.__file__).with_name("page")
 PREFIX = "/maps/a"
 MIDDLE = "38.840021/-76.148205"
 """Of the made scenes, latitude and longitude."""
-DESKTOP, PHONE = (1280, 800), (360, 740)
-PATIENCE_MS = 60_000
-COLORS = {
-    land.name: tuple(bytes.fromhex(land.color[1:])) for land in load_scheme("chesapeake-4").classes
-}
-
-_WATCH = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (e) => window.violations.push(e.blockedURI));
-window.asking = 0;
-window.askedAt = 0;
-const plainFetch = window.fetch;
-window.fetch = async (...args) => {
-  window.asking += 1;
-  try {
-    return await plainFetch(...args);
-  } finally {
-    window.asking -= 1;
-    window.askedAt = performance.now();
-  }
-};
-"""
-_SETTLED = """
-() => document.querySelector("#shares tbody tr") && document.getElementById("status").hidden
-  && window.asking === 0 && performance.now() - window.askedAt > 600
-"""
-"""Longer than the map moves, and than the page waits for more of it."""
 
 
 @pytest.fixture(scope="module")
@@ -84,67 +62,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from run_server(f"--config={folder / 'maps.toml'}", "--port=0")
 
 
-def run_server(*flags: str) -> Iterator[str]:
-    """Run `lcseg serve` until it is done with, and give the address of its page."""
-    program = str(Path(sys.executable).with_name("lcseg"))
-    with subprocess.Popen([program, "serve", *flags], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            address = re.search(r"http://\S+", process.stdout.readline())
-            assert address, "the server did not start; its words are below"
-            yield address.group()
-        finally:
-            process.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if program is None:
-        pytest.skip("there is no chromium; on Debian: apt install chromium")
-    expect.set_options(timeout=PATIENCE_MS / 2)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext, server: str) -> Iterator[Page]:
-    """A tab that fails the test where the page leaves its origin, or the browser complains."""
-    complaints: list[str] = []
-    page = open_page(context)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if is_complaint(said) else None)
-    page.on("request", lambda asked: None if is_near(asked.url) else complaints.append(asked.url))
-    yield page
-    assert page.evaluate("window.violations") == []
-    assert complaints == []
-
-
-def open_page(context: BrowserContext) -> Page:
-    page = context.new_page()
-    page.add_init_script(_WATCH)
-    return page
-
-
-def is_complaint(said: Any) -> bool:
-    # What a test has answered with an error on purpose, the browser complains of too.
-    return said.type in ("error", "warning") and "Failed to load resource" not in said.text
-
-
-def is_near(url: str) -> bool:
-    return url.startswith(("http://127.0.0.1:", "data:", "blob:http://127.0.0.1:"))
-
-
 def visit(page: Page, address: str, zoom: int = 18, **choices: str | int) -> None:
     """Open the page at the middle of the scenes, and wait for all that it shows."""
     hash_ = "&".join(f"{name}={value}" for name, value in choices.items())
@@ -153,35 +70,9 @@ def visit(page: Page, address: str, zoom: int = 18, **choices: str | int) -> Non
     settle(page)
 
 
-def settle(page: Page) -> None:
-    """Wait until the page asks for nothing more."""
-    page.evaluate("window.askedAt = performance.now()")
-    page.wait_for_function(_SETTLED)
-
-
 def ask(address: str) -> Any:
     with urllib.request.urlopen(address) as answer:
         return json.load(answer)
-
-
-def hash_of(page: Page) -> dict[str, str]:
-    return dict(part.split("=") for part in page.url.split("#")[1].split("&"))
-
-
-def color_at(page: Page, across: float, down: float = 0.3) -> tuple[int, ...]:
-    """The colour on the screen at shares of the map's width and height."""
-    picture = Image.open(io.BytesIO(page.locator("#map").screenshot())).convert("RGB")
-    color = picture.getpixel((int(across * picture.width), int(down * picture.height)))
-    assert isinstance(color, tuple)
-    return color
-
-
-def colors_of(page: Page, left: float, right: float) -> set[tuple[int, ...]]:
-    """The colours of a part of the map that nothing lies upon."""
-    picture = Image.open(io.BytesIO(page.locator("#map").screenshot())).convert("RGB")
-    width, height = picture.size
-    box = tuple(map(int, (left * width, 0.25 * height, right * width, 0.45 * height)))
-    return set(map(tuple, np.asarray(picture.crop(box)).reshape(-1, 3).tolist()))  # type: ignore[arg-type]
 
 
 def click(page: Page, across: float, down: float) -> Any:
@@ -544,19 +435,6 @@ def test_page_has_no_serious_finding_of_axe(
             found = page.evaluate("axe.run()")["violations"]
             bad = [one for one in found if one["impact"] in ("serious", "critical")]
             assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in bad] == []
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core, which looks for what keeps people out."""
-    folder = tmp_path_factory.mktemp("axe")
-    subprocess.run(
-        ["npm", "pack", "--silent", f"--pack-destination={folder}", AXE], check=True, cwd=folder
-    )
-    with tarfile.open(next(folder.glob("*.tgz"))) as packed:
-        source = packed.extractfile("package/axe.min.js")
-        assert source
-        return source.read().decode()
 
 
 def test_phone_has_all_within_its_width(browser: Browser, server: str) -> None:

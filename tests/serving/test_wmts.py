@@ -81,7 +81,7 @@ def service(address, document):
 
 
 def test_owslib_finds_all_layers_and_fetches_the_map(service, address, place):
-    layers = ("imagery", "classes", "soft", "confidence", "labels", "difference")
+    layers = ("imagery", "classes", "soft", "confidence", "labels", "difference", "change")
     assert set(service.contents) == {f"made.{name}" for name in layers} | {
         f"bare.{name}" for name in layers[:4]
     }

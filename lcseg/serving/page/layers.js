@@ -1,6 +1,7 @@
 // The layers of the map: what lies left of the handle, what right, what on both sides.
 
-import { layerOf, minZoomOf, ofSide } from "./scene.js";
+import { drawContours } from "./contour.js";
+import { changeOf, layerOf, minZoomOf, ofSide } from "./scene.js";
 
 const ol = window.ol;
 
@@ -18,12 +19,13 @@ export class Layers {
 
   /** Shows what a state asks for. */
   show(scene, state) {
-    this.#shown = wantedLayers(scene, state).map(([key, { dataset, layer, sides }]) => {
-      if (!this.#made.has(key)) this.#made.set(key, this.#make(dataset, layer));
-      const made = this.#made.get(key);
+    this.#shown = wantedLayers(scene, state).map(({ dataset, layer, sides }) => {
+      const made = this.#keep(`${dataset.id}/${layer.name}`, () => this.#make(dataset, layer));
       made.set("sides", sides);
       return made;
     });
+    const changed = state.change && changeOf(scene);
+    if (changed) this.#shown.push(this.#overlay(changed));
     this.setOpacity(state.opacity);
     this.#map.setLayers(this.#shown);
     this.#tiles.showOnly(this.#shown.map((layer) => layer.getSource()));
@@ -38,6 +40,30 @@ export class Layers {
   setSwipe(swipe) {
     this.#swipe = swipe;
     this.#map.render();
+  }
+
+  #keep(key, make) {
+    if (!this.#made.has(key)) this.#made.set(key, make());
+    return this.#made.get(key);
+  }
+
+  /** What changed, as contours over both sides. */
+  #overlay(dataset) {
+    const layer = layerOf(dataset, "change");
+    const below = this.#keep(`${dataset.id}/change`, () => this.#make(dataset, layer));
+    return this.#keep(`${dataset.id}/contours`, () => {
+      // On a canvas of its own, which has nothing else to be made clear.
+      const made = new ol.layer.Tile({
+        source: below.getSource(),
+        extent: below.getExtent(),
+        className: "ol-layer contours",
+        properties: { name: "contours" },
+      });
+      made.on("postrender", ({ context, frameState }) =>
+        drawContours(context, frameState.pixelRatio),
+      );
+      return made;
+    });
   }
 
   #make(dataset, layer) {
@@ -90,7 +116,7 @@ function wantedLayers(scene, state) {
       wanted.get(key).sides.add(side);
     }
   }
-  return [...wanted];
+  return [...wanted.values()];
 }
 
 /** The resolution from which on tiles of a zoom would no longer be the nearest. */

@@ -2,12 +2,15 @@
 
 import { ask } from "./answers.js";
 import { byId, fillSelect, make, trouble } from "./elements.js";
+import { showChanges } from "./changes.js";
+import { onKeys } from "./keys.js";
 import { Layers, farthest } from "./layers.js";
 import { Legend } from "./legend.js";
 import { showLinks } from "./links.js";
 import { makeMap } from "./map.js";
 import { Point } from "./point.js";
 import {
+  changeOf,
   defaultSides,
   hasView,
   layerOf,
@@ -77,6 +80,10 @@ class Page {
     byId("opacity").addEventListener("input", ({ target }) =>
       this.#setOpacity(Number(target.value)),
     );
+    byId("change-over").addEventListener("change", ({ target }) =>
+      this.#set({ change: target.checked }),
+    );
+    onKeys(["map", "change"], { c: () => this.#toggleChange() });
     byId("retry").addEventListener("click", () => this.#tiles.retry());
     byId("closer").addEventListener("click", () => this.#map.zoomTo(this.#nearEnough()));
     this.#map.onWhole(() => this.#map.fit());
@@ -98,7 +105,8 @@ class Page {
     this.#scene = makeScene(this.#datasets, id);
     const { own } = this.#scene;
     const [left, right] = defaultSides(this.#scene);
-    this.#state = { ...this.#state, left, right, point: undefined, ...given, data: own.id };
+    const change = changeOf(this.#scene) && Boolean(this.#scene.beside);
+    this.#state = { ...this.#state, left, right, change, point: undefined, ...given, data: own.id };
     this.#mendChoices(left, right);
     byId("name").textContent = own.title;
     byId("when").textContent = longDate(own.date);
@@ -118,6 +126,7 @@ class Page {
     if (!names.includes(this.#state.left)) this.#state.left = left;
     if (!names.includes(this.#state.right)) this.#state.right = right;
     if (!hasView(this.#scene.own, this.#state.view)) this.#state.view = "classes";
+    if (!changeOf(this.#scene)) this.#state.change = undefined;
   }
 
   #set(change) {
@@ -130,6 +139,10 @@ class Page {
     const { left, right } = this.#state;
     const isShown = [left, right].some((side) => side.endsWith("prediction"));
     this.#set(isShown ? { view } : { view, right: "prediction" });
+  }
+
+  #toggleChange() {
+    if (changeOf(this.#scene)) this.#set({ change: !this.#state.change });
   }
 
   #setOpacity(opacity) {
@@ -155,11 +168,13 @@ class Page {
   }
 
   #draw() {
-    const { left, right, view, swipe, opacity } = this.#state;
+    const { left, right, view, change, swipe, opacity } = this.#state;
     const sides = sidesOf(this.#scene);
     fillSelect(byId("left"), sides, left);
     fillSelect(byId("right"), sides, right);
     showViews(this.#scene.own, view);
+    showChanges(this.#scene, change);
+    byId("change-keys").hidden = change === undefined;
     this.#layers.show(this.#scene, this.#state);
     this.#layers.setSwipe(this.#swipe.show(swipe));
     this.#swipe.name(...[left, right].map((side) => new Map(sides).get(side)));
@@ -205,7 +220,7 @@ class Page {
     const sides = [this.#state.right, this.#state.left].map((side) => ofSide(this.#scene, side));
     const { kind } = sides.find(
       ({ dataset, kind }) => dataset === this.#scene.own && kind !== "imagery",
-    ) ?? { kind: "prediction" };
+    ) ?? { kind: this.#state.change && changeOf(this.#scene) === this.#scene.own ? "change" : "prediction" };
     return layerOf(this.#scene.own, kind, this.#state.view).name;
   }
 

@@ -61,7 +61,7 @@ function block(answer, title) {
   const head = title && make("h3", {}, title);
   if (!answer.class) {
     const why = answer.inside ? "Nothing is mapped here." : "This is outside of the map.";
-    return make("div", {}, head, make("p", { class: "quiet" }, why), reference(answer));
+    return make("div", {}, head, make("p", { class: "quiet" }, why), reference(answer), changed(answer));
   }
   const name = make(
     "span",
@@ -84,7 +84,7 @@ function block(answer, title) {
     { class: "probabilities", "aria-label": "Probability of each class" },
     ...rows,
   );
-  return make("div", {}, head, make("p", {}, name), list, reference(answer));
+  return make("div", {}, head, make("p", {}, name), list, reference(answer), changed(answer));
 }
 
 function reference({ label, class: predicted }) {
@@ -97,6 +97,20 @@ function reference({ label, class: predicted }) {
     swatch(label.color),
     make("span", { class: "first" }, label.name),
     make("span", { class: agrees ? "agrees" : "differs" }, agrees ? "agrees" : "differs"),
+  );
+}
+
+function changed({ change }) {
+  if (!change) return undefined;
+  const sure =
+    change.probability === null ? "" : ` (probability of change ${percent(change.probability)})`;
+  if (!change.changed) return make("p", { class: "reference" }, `No change${sure}`);
+  return make(
+    "p",
+    { class: "reference" },
+    "Change: ",
+    swatch(change.color),
+    make("span", { class: "first" }, change.name + sure),
   );
 }
 

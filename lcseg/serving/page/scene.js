@@ -1,7 +1,17 @@
 // What a data set can show: its sides, the layer behind each, and its dates.
 
-const LAYERS = { imagery: () => "imagery", prediction: (view) => view, reference: () => "labels" };
-const TITLES = { imagery: "Imagery", prediction: "Prediction", reference: "Reference" };
+const LAYERS = {
+  imagery: () => "imagery",
+  prediction: (view) => view,
+  reference: () => "labels",
+  change: () => "change",
+};
+const TITLES = {
+  imagery: "Imagery",
+  prediction: "Prediction",
+  reference: "Reference",
+  change: "Change",
+};
 
 /** A data set with its partner of another date, which is undefined where there is none. */
 export function makeScene(datasets, id) {
@@ -10,7 +20,7 @@ export function makeScene(datasets, id) {
   return { own, beside, names: dateNames(own, beside) };
 }
 
-/** The data set and the kind (imagery, prediction, reference) of a side. */
+/** The data set and the kind (imagery, prediction, reference, change) of a side. */
 export function ofSide(scene, side) {
   const isBeside = side.startsWith("beside-");
   return { dataset: isBeside ? scene.beside : scene.own, kind: side.replace("beside-", "") };
@@ -24,14 +34,26 @@ export function sidesOf(scene) {
   ].flatMap(([prefix, dataset, name]) =>
     Object.keys(LAYERS)
       .filter((kind) => dataset && layerOf(dataset, kind, "classes"))
-      .map((kind) => [prefix + kind, scene.beside ? `${TITLES[kind]} ${name}` : TITLES[kind]]),
+      .filter((kind) => kind !== "change" || dataset === changeOf(scene))
+      .map((kind) => {
+        // What changed is of both dates.
+        const isDated = scene.beside && kind !== "change";
+        return [prefix + kind, isDated ? `${TITLES[kind]} ${name}` : TITLES[kind]];
+      }),
   );
 }
 
-/** The earlier prediction to the left and the later one to the right; imagery where there is one. */
+/** The data set that knows what has changed; undefined where none does. */
+export function changeOf(scene) {
+  return [scene.own, scene.beside].find((dataset) => dataset && layerOf(dataset, "change"));
+}
+
+/** The earlier date to the left and the later one to the right: imagery where it is known what
+ * changed, else predictions. Imagery and prediction where there is but one date. */
 export function defaultSides(scene) {
   if (!scene.beside) return ["imagery", "prediction"];
-  const sides = ["prediction", "beside-prediction"];
+  const kind = changeOf(scene) ? "imagery" : "prediction";
+  const sides = [kind, `beside-${kind}`];
   const isLater = scene.own.date && scene.beside.date && scene.own.date > scene.beside.date;
   return isLater ? sides.reverse() : sides;
 }

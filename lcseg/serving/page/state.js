@@ -10,6 +10,8 @@ const SIDES = [
   "beside-imagery",
   "beside-prediction",
   "beside-reference",
+  "change",
+  "beside-change",
 ];
 
 /** Reads a hash into what it holds; what is missing or makes no sense is left out. */
@@ -23,6 +25,7 @@ export function readHash(hash) {
     view: oneOf(VIEWS, given.get("view")),
     swipe: percent(given.get("swipe")),
     opacity: percent(given.get("opacity")),
+    change: { 0: false, 1: true }[given.get("change")],
     point: place(numbers(given.get("point"), ",", 2)),
     center: place(zoom === undefined ? undefined : [lon, lat]),
   };
@@ -41,6 +44,7 @@ export function writeHash(state) {
     swipe: Math.round(state.swipe),
     opacity: Math.round(state.opacity),
   };
+  if (state.change !== undefined) parts.change = Number(state.change);
   if (state.point) parts.point = state.point.map((degrees) => short(degrees, 6)).join(",");
   return (
     "#" +

@@ -1,8 +1,8 @@
 """An audit of labels with planted faults, and what comes of correcting them.
 
 - How many of the first 100 places are faults, and which share of the planted area is found.
-- The pixels that are contradicted, beside those of cleanlab on the same probabilities. Where several
-  classes are confident, cleanlab takes the most probable of all classes, the paper and lcseg that of
+- The pixels that are contradicted, beside those of cleanlab on the same probabilities. Of several
+  confident classes cleanlab takes the most probable one of all classes, the paper and lcseg that of
   the confident ones: of a model that has learnt anything, it is the same one.
 - The way back: verdicts from the known truth in place of a person, converted, trained again; scores
   on scenes with clean labels before and after, and with labels that never had a fault.

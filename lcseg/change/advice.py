@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lcseg.change.comparison import Rules
 from lcseg.change.registration import LEAST_WINDOWS
 from lcseg.change.report import DateInfo, Interval
+from lcseg.change.search import Rules
 
 _LARGE_PX = 0.5
 """A shift of images below it moves hardly a border to the next pixel."""

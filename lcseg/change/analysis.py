@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lcseg.change.advice import advise
-from lcseg.change.comparison import TRANSITIONS, Rules, compare
+from lcseg.change.comparison import TRANSITIONS, compare
 from lcseg.change.config import ChangeConfig, Dated
 from lcseg.change.drawings import draw_interval, draw_series
 from lcseg.change.pair import MapPair, open_pair
@@ -31,6 +32,7 @@ from lcseg.change.report import (
     RegionChange,
     write_report,
 )
+from lcseg.change.search import Rules
 from lcseg.classes import ClassScheme, load_scheme
 from lcseg.model.info import BundleInfo, read_info
 from lcseg.prediction.config import PredictConfig
@@ -61,6 +63,7 @@ def find_change(config: ChangeConfig) -> ChangeReport:
     scheme = load_scheme(config.classes) if config.classes else None
     info = read_info(config.model) if config.model else None
     with open_workspace(Path(config.out)) as space:
+        _sweep(space, config)
         dates = config.dates
         if not dates[0].map:
             dates = tuple(_map_image(date, config, space) for date in dates)
@@ -99,6 +102,17 @@ def find_change(config: ChangeConfig) -> ChangeReport:
     for warning in report.warnings:
         _LOG.warning("warning: %s", warning)
     return report
+
+
+def _sweep(space: Workspace, config: ChangeConfig) -> None:
+    """Remove what an earlier start has left, but for maps that this one can go on with."""
+    names = tuple(date.name for date in config.dates if not date.map)
+    maps = space.folder / MAPS
+    left = [path for path in space.folder.iterdir() if path != maps or not names]
+    if maps not in left and maps.exists():
+        left += [path for path in maps.iterdir() if not path.name.lstrip(".").startswith(names)]
+    for path in left:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _rules(config: ChangeConfig) -> Rules:

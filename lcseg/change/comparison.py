@@ -10,20 +10,18 @@ second one leaves out places that are too small, writes the rasters and counts.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from lcseg.change.evidence import believe
 from lcseg.change.overview import Overview
 from lcseg.change.pair import MapPair
 from lcseg.change.regions import NO_REGIONS, Regions
+from lcseg.change.search import Rules, Search
 from lcseg.change.tally import Tally, count
 from lcseg.classes import IGNORE, ClassScheme, LandClass
 from lcseg.prediction.products import PROBABILITY_ONE
@@ -31,18 +29,12 @@ from lcseg.progress import Progress
 from lcseg.raster.cog import CogProfile, class_map_profile, write_cog
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Window, cover
-from lcseg.raster.patches import Patches, PatchTable
+from lcseg.raster.patches import PatchTable
 from lcseg.raster.pixel_area import measure_rows
 from lcseg.transitions import encode, transition_scheme
 
 BLOCK_PX = 1024
 _CACHE_MB = 64
-
-_ROUNDING = 1e-6
-"""A place of 100 pixels of 0.3 m has 9 m², though the sum may be a shade less."""
-
-LEAST_OF_PIXEL = 0.7
-"""Least probability of change of a pixel that is part of a changed place."""
 
 TRANSITIONS, CHANGE, PROBABILITY = "transitions.tif", "change.tif", "probability.tif"
 """The rasters that a comparison leaves."""
@@ -52,16 +44,6 @@ CHANGE_SCHEME = ClassScheme(
     (LandClass("no change", "#E6E6E6", (0,)), LandClass("change", "#D7301F", (1,))),
     ignore=(IGNORE,),
 )
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Which differences are taken for change."""
-
-    min_confidence: float = 0.0  # Least mean probability of change of a place, if it is known.
-    edge_tolerance_px: int = 0  # By how much borders may move.
-    min_area_m2: float = 0.0  # Of a changed place; pixels where there is no CRS.
-    most_places: int = 24  # How many of the largest places are kept track of.
 
 
 @dataclass(frozen=True)
@@ -105,7 +87,7 @@ def compare(
         quiet: show no progress.
         block_px: side of what is read at once; it changes nothing but the memory.
     """
-    grid, n = pair.grid, pair.scheme.n_classes
+    grid = pair.grid
     row_m2 = measure_rows(grid, pair.before.path) if grid.crs else np.ones(grid.height)
     windows = [w.clip(grid.height, grid.width) for w in cover(grid.height, grid.width, block_px)]
     with (
@@ -113,140 +95,84 @@ def compare(
         tempfile.TemporaryFile(dir=folder) as spool,
         Progress("change", 2 * grid.height * grid.width, "px", quiet, scale=True) as progress,
     ):
-        search = _Search(pair, rules, row_m2, spool)
-        with ExitStack() as stack:
-            probability = None
-            if pair.probabilities:
-                profile = CogProfile("uint8", ("probability",), IGNORE, scale=1 / PROBABILITY_ONE)
-                probability = stack.enter_context(write_cog(folder / PROBABILITY, grid, profile))
-            for window in windows:
-                probability_hw = search.look(window)
-                if probability and probability_hw is not None:
-                    probability.write(window, _to_bytes(probability_hw))
-                progress.advance(window.height * window.width)
+        search = Search(pair, rules, row_m2, spool)
+        _look_everywhere(search, pair, windows, folder, progress)
         places = search.finish()
-        raw = filtered = Tally.empty(n)
-        by_region = regions.empty(n)
-        overview = Overview(grid, n)
-        changed_pixels = 0
-        with (
-            write_cog(folder / TRANSITIONS, grid, _transition_profile(pair.scheme)) as transitions,
-            write_cog(folder / CHANGE, grid, class_map_profile(CHANGE_SCHEME)) as change,
-        ):
-            for window in windows:
-                before_hw, after_hw = search.read(window)
-                is_change_hw = search.decide(window)
-                is_known_hw = (before_hw != IGNORE) & (after_hw != IGNORE)
-                believed_hw = np.where(is_change_hw | ~is_known_hw, after_hw, before_hw)
-                transitions.write(window, encode(before_hw, believed_hw, n))
-                change.write(window, np.where(is_known_hw, is_change_hw, np.uint8(IGNORE)))
-                m2 = row_m2[window.slices[0]]
-                raw = raw.merge(count(before_hw, after_hw, m2, n))
-                filtered = filtered.merge(count(before_hw, believed_hw, m2, n))
-                by_region = regions.add(by_region, window, before_hw, believed_hw, m2)
-                overview.add(window, before_hw, after_hw, is_change_hw)
-                changed_pixels += int(np.count_nonzero(is_change_hw))
-                progress.advance(window.height * window.width)
-    differing, likely, beyond_edges = search.counts.tolist()
-    filtering = Filtering(differing, likely, beyond_edges, changed_pixels)
-    return Comparison(raw, filtered, by_region, filtering, places, overview)
+        counts = _Counts(pair, regions, row_m2)
+        _write_change(search, counts, pair, windows, folder, progress)
+    differing, likely, beyond_edges = search.counts
+    filtering = Filtering(differing, likely, beyond_edges, counts.filtered.changed_pixels)
+    return Comparison(
+        counts.raw, counts.filtered, counts.by_region, filtering, places, counts.overview
+    )
 
 
-class _Search:
-    """The first pass: where differences are believed, and which of them are connected.
+def _look_everywhere(
+    search: Search, pair: MapPair, windows: Sequence[Window], folder: Path, progress: Progress
+) -> None:
+    """The first pass, which writes the probability of change, if that is known."""
+    profile = CogProfile("uint8", ("probability",), IGNORE, scale=1 / PROBABILITY_ONE)
+    with ExitStack() as stack:
+        probability = None
+        if pair.probabilities:
+            probability = stack.enter_context(write_cog(folder / PROBABILITY, pair.grid, profile))
+        for window in windows:
+            probability_hw = search.look(window)
+            if probability and probability_hw is not None:
+                probability.write(window, _to_bytes(probability_hw))
+            progress.advance(window.height * window.width)
 
-    Args:
-        pair: the maps.
-        rules: say what is believed.
-        row_m2: float64 [H]: ground of a pixel of each row.
-        spool: a file for what is found.
-    """
 
-    def __init__(self, pair: MapPair, rules: Rules, row_m2: np.ndarray, spool: BinaryIO) -> None:
-        self._pair, self._rules, self._row_m2, self._spool = pair, rules, row_m2, spool
-        self._patches = Patches(self._is_change)
-        self._largest: list[PatchTable] = []
-        self._place_of: dict[Window, int] = {}
-        self.counts = np.zeros(3, np.int64)
+class _Counts:
+    """What is counted in the second pass."""
 
-    def look(self, window: Window) -> np.ndarray | None:
-        """Look at a window; returns the probability of change in it, if that is known."""
-        tolerance_px = self._rules.edge_tolerance_px
-        wide, own = self._widen(window)
-        before_hw, after_hw = self._pair.read(wide)
-        is_known_hw = (before_hw != IGNORE) & (after_hw != IGNORE)
-        is_differing_hw = is_known_hw & (before_hw != after_hw)
-        probability_hw = self._pair.read_probability(wide)
-        is_sure_hw = is_differing_hw
-        if probability_hw is not None:
-            least = min(LEAST_OF_PIXEL, self._rules.min_confidence)
-            # What is not known, NaN, is not less.
-            is_sure_hw = is_differing_hw & ~(probability_hw < least)
-            probability_hw = probability_hw[own]
-        is_believed_hw = believe(before_hw, after_hw, is_sure_hw, tolerance_px)
-        stages = [stage[own] for stage in (is_differing_hw, is_sure_hw, is_believed_hw)]
-        self.counts += [np.count_nonzero(stage) for stage in stages]
-        self._connect(window, stages[-1], probability_hw)
-        return probability_hw
+    def __init__(self, pair: MapPair, regions: Regions, row_m2: np.ndarray) -> None:
+        n = pair.scheme.n_classes
+        self.raw = self.filtered = Tally.empty(n)
+        self.by_region = regions.empty(n)
+        self.overview = Overview(pair.grid, n)
+        self._regions, self._row_m2 = regions, row_m2
 
-    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Read both maps in a window as `look` does.
-
-        Between CRSs, what is read at once decides by a hair which pixel is the nearest.
-        """
-        wide, own = self._widen(window)
-        before_hw, after_hw = self._pair.read(wide)
-        return before_hw[own], after_hw[own]
-
-    def _widen(self, window: Window) -> tuple[Window, tuple[slice, slice]]:
-        """All that decides on a window, and where it lies in that."""
-        wide = window.widen(2 * self._rules.edge_tolerance_px)
-        return wide, window.within(wide).slices
-
-    def _connect(
-        self, window: Window, is_believed_hw: np.ndarray, probability_hw: np.ndarray | None
+    def add(
+        self,
+        window: Window,
+        before_hw: np.ndarray,
+        after_hw: np.ndarray,
+        believed_hw: np.ndarray,
+        is_change_hw: np.ndarray,
     ) -> None:
-        """Add what is believed in a window to the places, and keep it for the second pass."""
-        m2_hw = np.broadcast_to(self._row_m2[window.slices[0]][:, None], is_believed_hw.shape)
-        values = [m2_hw]
-        if probability_hw is not None:
-            is_known_hw = ~np.isnan(probability_hw)
-            values += [np.where(is_known_hw, probability_hw, 0), is_known_hw]
-        whole, kept_hw = self._patches.add(window, is_believed_hw.view(np.uint8), values)
-        self._largest = [self._choose_largest([*self._largest, whole])]
-        self._place_of[window] = self._spool.seek(0, os.SEEK_END)
-        self._spool.write(np.packbits(kept_hw).tobytes())
-
-    def _is_change(self, table: PatchTable) -> np.ndarray:
-        """Whether places are large enough and, on average, sure enough, bool [n]."""
-        is_change = table.sums[:, 0] >= self._rules.min_area_m2 * (1 - _ROUNDING)
-        if self._pair.probabilities:
-            is_change &= mean_probability(table) >= self._rules.min_confidence
-        return is_change
-
-    def _choose_largest(self, tables: Sequence[PatchTable]) -> PatchTable:
-        """The largest places, the largest one first."""
-        table = PatchTable.join(tables)
-        # By where they lie if they are of one size: the order of the blocks must not matter.
-        order = np.lexsort((table.first[:, 1], table.first[:, 0], -table.pixels))
-        return table.take(order[: self._rules.most_places])
-
-    def finish(self) -> PatchTable:
-        """The largest places, when all windows were looked at."""
-        return self._choose_largest([*self._largest, self._patches.finish()])
-
-    def decide(self, window: Window) -> np.ndarray:
-        """What of a window is change, bool [H, W]."""
-        shape, pixels = (window.height, window.width), window.height * window.width
-        self._spool.seek(self._place_of[window])
-        bits = np.frombuffer(self._spool.read(-(-pixels // 8)), np.uint8)
-        return self._patches.settle(window, np.unpackbits(bits, count=pixels).reshape(shape))
+        """Count a window: both maps, and the second as it is believed."""
+        m2, n = self._row_m2[window.slices[0]], self.raw.n_classes
+        self.raw = self.raw.merge(count(before_hw, after_hw, m2, n))
+        self.filtered = self.filtered.merge(count(before_hw, believed_hw, m2, n))
+        self.by_region = self._regions.add(self.by_region, window, before_hw, believed_hw, m2)
+        self.overview.add(window, before_hw, after_hw, is_change_hw)
 
 
-def mean_probability(table: PatchTable) -> np.ndarray:
-    """The mean probability of change of places, float64 [n]; 1 where it is not known at all."""
-    _, total, known = table.sums.T
-    return np.where(known > 0, total / np.maximum(known, 1), 1.0)
+def _write_change(
+    search: Search,
+    counts: _Counts,
+    pair: MapPair,
+    windows: Sequence[Window],
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """The second pass, which writes what has changed, and counts it."""
+    grid, n = pair.grid, pair.scheme.n_classes
+    with (
+        write_cog(folder / TRANSITIONS, grid, _transition_profile(pair.scheme)) as transitions,
+        write_cog(folder / CHANGE, grid, class_map_profile(CHANGE_SCHEME)) as change,
+    ):
+        for window in windows:
+            before_hw, after_hw = search.read(window)
+            is_change_hw = search.decide(window)
+            is_known_hw = (before_hw != IGNORE) & (after_hw != IGNORE)
+            # What is not believed is as it was.
+            believed_hw = np.where(is_change_hw | ~is_known_hw, after_hw, before_hw)
+            transitions.write(window, encode(before_hw, believed_hw, n))
+            change.write(window, np.where(is_known_hw, is_change_hw, np.uint8(IGNORE)))
+            counts.add(window, before_hw, after_hw, believed_hw, is_change_hw)
+            progress.advance(window.height * window.width)
 
 
 def _transition_profile(scheme: ClassScheme) -> CogProfile:

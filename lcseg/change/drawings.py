@@ -39,7 +39,8 @@ def draw_series(report: ChangeReport) -> bytes | None:
     if len(report.dates) < 3:
         return None
     steps = report.intervals[: len(report.dates) - 1]
-    areas = [[flow.before for flow in steps[0].raw.flows()]]
-    areas += [[flow.after for flow in step.raw.flows()] for step in steps]
+    # All that a map shows on the ground of the first, though the other has no data there.
+    areas = [np.sum(steps[0].raw.cells, axis=1)[:-1].tolist()]
+    areas += [np.sum(step.raw.cells, axis=0)[:-1].tolist() for step in steps]
     names = [date.name for date in report.dates]
     return figure_png(draw_trend(areas, report.scheme, names, report.unit))

@@ -21,6 +21,11 @@ _LEAST = 0.11
 """What the text of a bar takes, and with it the least distance from one to the next."""
 
 _GAP = 0.03
+_INCHES = 3.4
+"""How high the bars of all that changed are drawn."""
+
+_LEAST_SHOWN = 0.002
+"""Share of all change of the least band that is drawn."""
 
 
 def draw_flow(
@@ -37,18 +42,20 @@ def draw_flow(
     """
     moved = np.array(cells, float)
     np.fill_diagonal(moved, 0)
-    height = 4.6 if moved.any() else 0.8
-    figure = Figure(figsize=(7.2, height), layout="constrained")
+    shares = moved / max(moved.sum(), 1e-300)
+    # What is too little to be named is not drawn.
+    shares[shares < _LEAST_SHOWN] = 0
+    sides = [shares.sum(axis=1), shares.sum(axis=0)]
+    height = max(_take(side).sum() for side in sides)
+    figure = Figure(figsize=(7.2, 0.8 + _INCHES * height), layout="constrained")
     axis = figure.subplots()
     axis.set_axis_off()
     axis.set_xlim(-0.42, 1.42)
     if not moved.any():
         axis.text(0.5, 0.5, "nothing changed", ha="center", va="center", color="#626b72")
         return figure
-    shares = moved / moved.sum()
-    sides = [shares.sum(axis=1), shares.sum(axis=0)]
     tops = [_stack(side) for side in sides]
-    axis.set_ylim(-max(_take(side).sum() for side in sides), 0.1)
+    axis.set_ylim(-height, 0.1)
     palette = scheme.palette / 255
     starts, ends = tops[0].copy(), tops[1].copy()
     for i, j in zip(*np.nonzero(shares), strict=True):

@@ -17,7 +17,7 @@ from lcseg.raster.grid import Grid, Window
 SIDE_PX = 720
 """Longer side of the pictures, at most."""
 
-_GROUND = (236, 236, 234)
+_GROUND = (247, 247, 245)
 _NO_DATA = (255, 255, 255)
 _LEAST_SEEN = 0.25
 """How strongly the least change is drawn in a cell: on the whole it shall not be lost."""

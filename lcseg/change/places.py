@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from lcseg.change.comparison import mean_probability
 from lcseg.change.pair import MapPair
+from lcseg.change.search import mean_probability
 from lcseg.pictures import encode_png, stretch
 from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.crs import LONLAT, transform_places
@@ -32,6 +32,7 @@ _LEAST_PX, _MOST_PX = 64, 1024
 _AROUND = 0.3
 _PICTURE_PX = 320
 _LINE = (255, 236, 0)
+_LEAST_HECTARES = 0.1
 
 Tiles = Sequence[tuple[str, bytes]]
 """Pictures of a place: titles, and PNGs of the same size."""
@@ -51,6 +52,14 @@ class Place:
     lonlat: tuple[float, float] | None  # Of its centre; None: there is no CRS.
     first: tuple[int, int]  # Row and column of its first pixel.
     window: Window  # Around it.
+
+    @property
+    def size(self) -> str:
+        """How large it is, as text."""
+        if self.hectares is None:
+            return f"{self.pixels:,} px"
+        is_small = self.hectares < _LEAST_HECTARES
+        return f"{1e4 * self.hectares:,.0f} m²" if is_small else f"{self.hectares:,.2f} ha"
 
 
 def describe_places(path: str, table: PatchTable, pair: MapPair) -> tuple[Place, ...]:
@@ -132,6 +141,7 @@ def draw_place(
             tiles.append((f"image, {date}", encode_png(rgb_hwc)))
     for label_hw, date in zip(pair.read(window), dates, strict=True):
         rgb_hwc = pair.scheme.colorize(label_hw[::step, ::step])
+        rgb_hwc[is_line_hw] = _LINE
         tiles.append((f"map, {date}", encode_png(rgb_hwc)))
     return tiles
 

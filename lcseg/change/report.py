@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from lcseg.change.comparison import Filtering, Rules
+from lcseg.change.comparison import Filtering
 from lcseg.change.places import Place, Tiles
 from lcseg.change.registration import Shift
+from lcseg.change.search import Rules
 from lcseg.change.tally import Tally
 from lcseg.classes import ClassScheme
 from lcseg.documents import write_document
@@ -185,7 +186,7 @@ def format_area(value: float | None, unit: str, largest: float, sign: bool = Fal
     """Set an area, with as many decimals as the largest beside it makes sense of."""
     if value is None:
         return "–"
-    decimals = 0 if unit == "px" or largest >= 1e5 else 1 if largest >= 1e3 else 2
+    decimals = 0 if unit == "px" else sum(largest < limit for limit in (1e5, 1e3, 10, 1))
     text = f"{value:{'+' if sign else ''},.{decimals}f}"
     # What rounds to nothing has no sign.
     return text.lstrip("+-") if not text.strip("+-0.") else text.replace("-", "−")

@@ -65,6 +65,13 @@ def is_done(plan: Plan, config: PredictConfig) -> bool:
     return is_there and all(path.exists() and _is_of(path, plan) for path in _outs(config).values())
 
 
+def clear(plan: Plan, config: PredictConfig) -> None:
+    """Remove rasters under the names of a map that are not what its task makes."""
+    for path in _outs(config).values():
+        if path.exists() and not _is_of(path, plan):
+            path.unlink()
+
+
 def deliver(
     plan: Plan, config: PredictConfig, shop: Workshop, outcomes: Sequence[PartOutcome]
 ) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lcseg.errors import InterruptedRunError, LcsegError
 from lcseg.prediction.config import PredictConfig
-from lcseg.prediction.delivery import count_classes, deliver, is_done, require_free
+from lcseg.prediction.delivery import clear, count_classes, deliver, is_done, require_free
 from lcseg.prediction.parts import forget, predict_part
 from lcseg.prediction.plan import Plan, make_plan
 from lcseg.prediction.task import Part, PartOutcome
@@ -115,10 +115,11 @@ def _make_map(plan: Plan, config: PredictConfig, started_s: float) -> PredictSum
 
 
 def ensure_map(config: PredictConfig) -> None:
-    """Make the map of an image, unless an earlier call has made just that."""
+    """Make the map of an image, unless an earlier call has made just that; another is replaced."""
     started_s = time.monotonic()
     plan = make_plan(config, [config.image])
     if not is_done(plan, config):
+        clear(plan, config)
         _make_map(plan, config, started_s)
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from lcseg.change.advice import advise
-from lcseg.change.comparison import Filtering, Rules
+from lcseg.change.comparison import Filtering
 from lcseg.change.registration import Shift
 from lcseg.change.report import DateInfo, Interval, Matrix
+from lcseg.change.search import Rules
 from lcseg.change.tally import Tally
 from lcseg.prediction.fitness import BandFitness, Fitness
 from lcseg.raster.fit import LabelFit

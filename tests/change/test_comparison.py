@@ -27,9 +27,10 @@ from hypothesis import strategies as st
 from memory import peak_mb
 from rio_cogeo.cogeo import cog_validate
 
-from lcseg.change.comparison import CHANGE, PROBABILITY, TRANSITIONS, Comparison, Rules, compare
+from lcseg.change.comparison import CHANGE, PROBABILITY, TRANSITIONS, Comparison, compare
 from lcseg.change.config import Dated
 from lcseg.change.pair import open_pair
+from lcseg.change.search import Rules
 from lcseg.raster.class_map import open_class_map
 from lcseg.raster.grid import Window
 
@@ -321,7 +322,8 @@ def test_no_two_maps_differ_where_they_are_the_same(tmp_path):
 PROGRAM = """
 import sys
 from pathlib import Path
-from lcseg.change.comparison import Rules, compare
+from lcseg.change.comparison import compare
+from lcseg.change.search import Rules
 from lcseg.change.config import Dated
 from lcseg.change.pair import open_pair
 from lcseg.raster.dataset import bounded_cache

@@ -9,8 +9,9 @@ import rasterio.warp
 import shapely
 from changed import CRS, IGNORE, Maps, N, count_pairs, make_maps, opened
 
-from lcseg.change.comparison import Rules, compare
+from lcseg.change.comparison import compare
 from lcseg.change.regions import NO_REGIONS, read_regions
+from lcseg.change.search import Rules
 from lcseg.errors import LcsegError
 from lcseg.raster.grid import Grid, Window, cover
 

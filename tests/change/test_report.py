@@ -10,7 +10,7 @@ from conftest import write_raster
 from playwright.sync_api import sync_playwright
 
 from lcseg.change.analysis import find_change
-from lcseg.change.comparison import Filtering, Rules
+from lcseg.change.comparison import Filtering
 from lcseg.change.config import ChangeConfig
 from lcseg.change.places import Place
 from lcseg.change.registration import Shift
@@ -24,6 +24,7 @@ from lcseg.change.report import (
     format_area,
     write_report,
 )
+from lcseg.change.search import Rules
 from lcseg.change.tally import Tally
 from lcseg.classes import ClassScheme, LandClass
 from lcseg.documents import read_document
@@ -123,9 +124,10 @@ def test_text_tells_gains_losses_and_the_shift():
     ("value", "unit", "largest", "sign", "expected"),
     [
         (None, "ha", 1, False, "–"),
-        (0.0, "ha", 1, True, "0.00"),
-        (-0.001, "ha", 1, True, "0.00"),
-        (0.001, "ha", 1, True, "0.00"),
+        (0.0, "ha", 1, True, "0.000"),
+        (-0.0001, "ha", 1, True, "0.000"),
+        (0.0001, "ha", 1, True, "0.000"),
+        (0.0123, "ha", 0.5, True, "+0.0123"),
         (-12.345, "ha", 50, True, "−12.35"),
         (12.34, "ha", 50, True, "+12.34"),
         (1234.5, "ha", 5000, False, "1,234.5"),

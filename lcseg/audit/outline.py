@@ -12,7 +12,8 @@ import numpy as np
 import shapely
 
 from lcseg.audit.evidence import Evidence
-from lcseg.audit.places import Place, mark_places
+from lcseg.audit.marks import mark_places
+from lcseg.audit.places import Place
 from lcseg.raster.crs import transform_places
 from lcseg.raster.grid import Grid, Window, cover
 from lcseg.raster.patches import Patches, PatchTable, trace, trace_all

@@ -15,7 +15,8 @@ import numpy as np
 from lcseg.audit.confident import ConfidentJoint, SelfConfidence
 from lcseg.audit.config import AuditConfig
 from lcseg.audit.evidence import Evidence
-from lcseg.audit.places import Harvest, Rules, mark_places
+from lcseg.audit.marks import mark_places
+from lcseg.audit.places import Harvest, Rules
 from lcseg.classes import IGNORE
 from lcseg.errors import LcsegError
 from lcseg.progress import Progress

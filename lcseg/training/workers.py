@@ -75,19 +75,16 @@ def run_workers(
     """Run a process for each environment; returns how they ended, in that order.
 
     None outlives this call, nor this process. The first one may draw a bar. A signal that `stop`
-    has noted reaches each of them once, as SIGTERM. What they print stands behind their names, which
-    are numbers unless some are given.
+    has noted reaches each of them once, as SIGTERM. What they print stands behind their names, or
+    their numbers where none are given.
     """
     names = names or [str(index) for index in range(len(environments))]
     processes: list[Process] = []
     with Console() as console:
         try:
-            for index, environment in enumerate(environments):
+            for index, (name, environment) in enumerate(zip(names, environments, strict=True)):
                 cores = share_cores(index, len(environments))
-                is_live = index == 0
-                processes.append(
-                    _start(command, environment, console, names[index], is_live, cores)
-                )
+                processes.append(_start(command, environment, console, name, index == 0, cores))
             return _watch(processes, console, stop)
         finally:
             _kill(processes)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcseg.audit.places import NARROW, SMALL, Count, Harvest, Place, Rules, mark_places
+from lcseg.audit.marks import mark_places
+from lcseg.audit.places import NARROW, SMALL, Count, Harvest, Place, Rules
 from lcseg.classes import IGNORE
 from lcseg.raster.grid import Window
 from lcseg.raster.patches import Patches, PatchTable
@@ -67,21 +68,6 @@ def test_what_is_nowhere_wider_than_borders_are_off_is_no_finding(edge_px, width
     assert len(found.places) == is_found
     assert found.dropped[NARROW].places == 1 - is_found
     assert found.dropped[NARROW].pixels == (1 - is_found) * 20 * width
-
-
-def test_a_place_reaches_as_far_around_as_borders_are_off():
-    label_hw, guess_hw = np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.uint8)
-    probs_hwk = make_probs(guess_hw)
-    # The model is sure of the middle, and says the same, less surely, in a wide ring around it.
-    probs_hwk[3:17, 3:17] = 70, 94, 90
-    probs_hwk[7:13, 7:13] = 10, 244, 0
-    label_hw[:, 14:] = IGNORE
-    marks = mark_places(probs_hwk, label_hw, LEAST, 2)
-    found_hw = np.zeros((16, 16), int)
-    found_hw[3:13, 3:12] = 1 + 1
-    assert marks.key_hw.tolist() == found_hw.tolist()
-    assert [int(value.sum()) for value in marks.values] == [4, 36, 36 * 244, 36 * 10]
-    assert marks.sure_hw.sum() == 36
 
 
 def test_a_place_of_two_labels_is_two_and_unlabelled_ground_is_none():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import shapely
 import uvicorn
 from bundles import make_bundle
 from rasterio.enums import Resampling
@@ -21,6 +22,7 @@ from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import predict_map
 from lcseg.raster.cog import CogProfile, class_map_profile, write_cog
 from lcseg.raster.grid import Grid
+from lcseg.records.suspects import Suspect, write_suspects
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.gallery import open_gallery
 from lcseg.serving.server import make_settings
@@ -64,6 +66,10 @@ class Place:
         return self.folder / "change" / "probability.tif"
 
     @property
+    def suspects(self) -> Path:
+        return self.folder / "suspects.gpkg"
+
+    @property
     def probabilities(self) -> Path:
         return self.folder / "probabilities.tif"
 
@@ -73,7 +79,7 @@ class Place:
         path.write_text(
             '[made]\ntitle = "A made-up place"\nmodel = "bundle"\nimage = "scene.tif"\n'
             'label = "label.tif"\nmap = "map.tif"\ndate = "2024-06-01"\nbeside = "bare"\n'
-            'change = "change/transitions.tif"\n'
+            'change = "change/transitions.tif"\nsuspects = "suspects.gpkg"\n'
             '[bare]\nmodel = "bundle"\nimage = "scene.tif"\ndate = "2020-06-01"\n'
             + "".join(f"{key} = {value}\n" for key, value in more.items())
         )
@@ -101,6 +107,7 @@ def make_place(folder: Path) -> Place:
         )
     )
     write_changes(place)
+    write_suspected(place.suspects)
     return place
 
 
@@ -145,6 +152,49 @@ def write(path: Path, values_hwc: np.ndarray, nodata: float | None = None) -> No
         photometric="MINISBLACK",
     ) as dataset:
         dataset.write(np.moveaxis(values_hwc, -1, 0))
+
+
+def write_suspected(path: Path, crs: str | None = CRS) -> None:
+    """Write suspects: three on the scene, of which one is of another date, and one beside it."""
+
+    def box(col: float, row: float, side: float = 60) -> shapely.Polygon:
+        return shapely.box(LEFT + col, TOP - row - side, LEFT + col + side, TOP - row)
+
+    water, forest, grass = "water", "tree/forest", "grass/herbaceous"
+    write_suspects(
+        path,
+        crs,
+        [
+            Suspect(
+                box(100, 100),
+                1,
+                "dover",
+                "",
+                forest,
+                water,
+                0.97,
+                0.01,
+                3600,
+                3600.0,
+                new_class=water,
+            ),
+            Suspect(
+                box(300, 400),
+                2,
+                "other",
+                "",
+                water,
+                grass,
+                0.93,
+                0.02,
+                3600,
+                3600.0,
+                new_class=grass,
+            ),
+            Suspect(box(500, 200, 20), 3, "", "", grass, forest, note="Seen from the road."),
+            Suspect(box(9000, 100), 4, "dover", "", grass, forest, 0.9, 0.1, 3600, 3600.0),
+        ],
+    )
 
 
 class _Announcing(uvicorn.Server):

@@ -109,6 +109,19 @@ def read_features(
     return meta["crs"], shapes, fields
 
 
+def read_driver(path: str | Path, kind: str) -> str:
+    """The format that a file has, whatever its extension, as OGR calls it.
+
+    Raises:
+        LcsegError: it is no vector file that can be read.
+    """
+    if not Path(path).exists():
+        raise LcsegError(path, "does not exist")
+    with _read_faults(path):
+        layer, _ = _find_layer(path, kind)
+        return str(pyogrio.read_info(path, layer=layer)["driver"])
+
+
 def change_fields(
     path: str | Path,
     kind: str,

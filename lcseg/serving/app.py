@@ -21,8 +21,9 @@ from starlette.requests import ClientDisconnect
 
 from lcseg import __version__
 from lcseg.errors import LcsegError
-from lcseg.serving import arcgis, network, ogc, page, tiles, wmts
+from lcseg.serving import arcgis, network, ogc, page, tiles, verdicts, wmts
 from lcseg.serving.artist import TooMuchError
+from lcseg.serving.edits import WrongTokenError
 from lcseg.serving.esri import EsriError
 from lcseg.serving.gallery import ClosedError, Gallery, UnknownError
 from lcseg.serving.replies import GoneError
@@ -64,8 +65,15 @@ def make_app(gallery: Gallery) -> FastAPI:
         redoc_url=None,
     )
     app.state.gallery = gallery
-    for room in (page, tiles, wmts, ogc, arcgis, network):
+    for room in (page, tiles, wmts, ogc, arcgis, network, verdicts):
         app.include_router(room.router)
+    if gallery.edits:
+        app.include_router(verdicts.edit_router)
+    else:
+        # Without a route, the files of the page would answer that they cannot be posted to.
+        app.add_api_route(
+            verdicts.PATH, verdicts.decline, methods=["POST"], include_in_schema=False
+        )
     app.add_api_route("/healthz", _say_alive, tags=["operations"])
     app.add_api_route("/readyz", _say_ready, tags=["operations"])
     app.add_api_route("/metrics", _show_metrics, tags=["operations"], response_class=Response)
@@ -156,6 +164,11 @@ def _handle_errors(app: FastAPI) -> None:
         request.app.state.gallery.metrics.gone.inc()
         return Response(status_code=499)
 
+    async def denied(request: Request, _: Exception) -> Response:
+        response = _tell(request, 401, "this takes the token that the server was started with")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
     async def too_much(request: Request, _: Exception) -> Response:
         return _tell(request, 400, "this takes too much; ask for less")
 
@@ -185,6 +198,7 @@ def _handle_errors(app: FastAPI) -> None:
         GoneError: gone,
         ClientDisconnect: gone,
         TooMuchError: too_much,
+        WrongTokenError: denied,
         EsriError: refused,
         wmts.KeyValueError: misread,
         RequestValidationError: misspelt,

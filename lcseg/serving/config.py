@@ -30,6 +30,8 @@ class ServeConfig:
         tuple[str, ...],
         "Other web sites whose pages may read what is served, as https://www.arcgis.com; * is all.",
     ] = ()
+    allow_edits: Annotated[bool, "Let those who have the token write verdicts to suspects."] = False
+    edit_token_file: Annotated[str, "File that holds the token; empty: a new one is printed."] = ""
     max_blocks: Annotated[int, "Blocks that one request may have predicted."] = 64
     max_waiting: Annotated[int, "Blocks that may wait; beyond, clients are told to come again."] = (
         512
@@ -42,12 +44,18 @@ class ServeConfig:
     timeout_s: Annotated[float, "How long a request may take."] = 30.0
 
     def __post_init__(self) -> None:
-        if bool(self.config) == bool(self.model):
-            raise ValueError("give --config, or --model with --image")
-        if bool(self.model) != bool(self.image):
-            raise ValueError("--model and --image go together")
-        if self.config and (self.label or self.map):
-            raise ValueError("--label and --map stand in the file of --config")
+        alone = {
+            "give --config, or --model with --image": bool(self.config) == bool(self.model),
+            "--model and --image go together": bool(self.model) != bool(self.image),
+            "--label and --map stand in the file of --config": bool(
+                self.config and (self.label or self.map)
+            ),
+            "--edit_token_file goes with --allow_edits": bool(self.edit_token_file)
+            and not self.allow_edits,
+        }
+        for problem, is_there in alone.items():
+            if is_there:
+                raise ValueError(problem)
         if not 0 <= self.port <= _MAX_PORT:
             raise ValueError(f"--port must be from 0 to {_MAX_PORT}")
         if self.root_path and not _PREFIX.fullmatch(self.root_path):

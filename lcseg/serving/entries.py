@@ -10,6 +10,7 @@ map = "dover_2013_map.tif"
 date = "2013-07-04"
 beside = "dover-2018"
 change = "change/transitions.tif"
+suspects = "audit/suspects.gpkg"
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Entry:
     date: str = ""  # When the image was taken; empty: what it says itself.
     beside: str = ""  # Id of the same place at another date; empty: none.
     change: str = ""  # Map of transitions by lcseg change, of this place; empty: none.
+    suspects: str = ""  # Vector file of suspected labels, as of lcseg audit; empty: none.
+    scene: str = ""  # Key of the image in that file; empty: all that lie on it are its own.
     bands: tuple[str, ...] = ()  # Of the image, as in lcseg predict.
     scale: float | None = None  # As in lcseg predict.
     offset: float = 0.0  # As in lcseg predict.
@@ -103,4 +106,5 @@ def _resolve(folder: Path, entry: Entry) -> Entry:
         label=resolve(entry.label),
         map=resolve(entry.map),
         change=resolve(entry.change),
+        suspects=resolve(entry.suspects),
     )

@@ -17,11 +17,13 @@ from lcseg.errors import LcsegError
 from lcseg.serving.artist import Artist, Shown
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.dataset import open_dataset
+from lcseg.serving.edits import Edits, read_token
 from lcseg.serving.engine import Engine
 from lcseg.serving.entries import Entry, read_entries
 from lcseg.serving.handles import Handles
 from lcseg.serving.metrics import Metrics
 from lcseg.serving.store import BlockStore
+from lcseg.serving.suspects import list_suspects
 
 _LOG = logging.getLogger("lcseg")
 _LOOK_AGAIN_S = 1.0
@@ -40,6 +42,7 @@ class Gallery:
 
     def __init__(self, config: ServeConfig, entries: dict[str, Entry]) -> None:
         self.config, self.entries = config, entries
+        self.edits = _open_edits(config, entries)
         self.metrics = Metrics()
         handles = Handles()
         self._engine = Engine(
@@ -59,7 +62,9 @@ class Gallery:
             LcsegError: one of them cannot be shown.
         """
         for identifier in self.entries:
-            self._shown[identifier] = self._open(identifier)
+            self._shown[identifier] = shown = self._open(identifier)
+            if shown.dataset.entry.suspects:
+                list_suspects(shown.dataset)
 
     async def find(self, identifier: str) -> Shown:
         """The data set of an id, as its files now are.
@@ -100,6 +105,8 @@ class Gallery:
 
     def close(self) -> None:
         """End all threads."""
+        if self.edits:
+            self.edits.close()
         self.artist.close()
         self._store.close()
         self._engine.close()
@@ -110,6 +117,16 @@ class Gallery:
     def _open(self, identifier: str) -> Shown:
         dataset = open_dataset(identifier, self.entries[identifier])
         return Shown(dataset, self._engine.load(dataset.task))
+
+
+def _open_edits(config: ServeConfig, entries: dict[str, Entry]) -> Edits | None:
+    if not config.allow_edits:
+        return None
+    if not any(entry.suspects for entry in entries.values()):
+        raise LcsegError(
+            "--allow_edits", "no data set names suspects", "name them in the file of --config"
+        )
+    return Edits(read_token(config))
 
 
 @contextmanager

@@ -62,6 +62,7 @@ def _describe(dataset: Dataset) -> dict[str, Any]:
             {"value": value, "name": name, "color": "#{:02X}{:02X}{:02X}".format(*rgb)}
             for value, name, rgb in list_changes(dataset)
         ],
+        "suspects": bool(dataset.entry.suspects),
         "links": {
             "xyz": f"tiles/{identifier}/{{layer}}/{{z}}/{{x}}/{{y}}.png",
             "wmts": "wmts/1.0.0/WMTSCapabilities.xml",

@@ -29,7 +29,8 @@ def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) ->
 
     Args:
         config: what, and where.
-        ready: is told the address of the page once it answers.
+        ready: is told the address of the page once it answers; the token of edits is its fragment,
+            if it is a new one.
 
     Raises:
         LcsegError: something of it cannot be shown, or the address cannot be listened at.
@@ -45,7 +46,10 @@ def serve(config: ServeConfig, ready: Callable[[str], None] = lambda _: None) ->
     ):
         host, port = listener.getsockname()[:2]
         shown_host = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
-        ready(f"http://{shown_host}:{port}/")
+        is_told = gallery.edits and not config.edit_token_file
+        # Fragments are neither sent nor logged.
+        fragment = f"#token={gallery.edits.token}" if gallery.edits and is_told else ""
+        ready(f"http://{shown_host}:{port}/{fragment}")
         uvicorn.Server(make_settings(gallery)).run(sockets=[listener])
 
 
@@ -67,12 +71,13 @@ def make_settings(gallery: Gallery) -> uvicorn.Config:
 
 def list_addresses(address: str) -> str:
     """The ways in, for people, of the address of a page."""
+    base, _, _ = address.partition("#")
     return (
         f"page    {address}\n"
-        f"XYZ     {address}tiles/DATASET/classes/{{z}}/{{x}}/{{y}}.png\n"
-        f"WMTS    {address}wmts/1.0.0/WMTSCapabilities.xml\n"
-        f"ArcGIS  {address}arcgis/rest/services\n"
-        f"OGC     {address}ogc\n"
+        f"XYZ     {base}tiles/DATASET/classes/{{z}}/{{x}}/{{y}}.png\n"
+        f"WMTS    {base}wmts/1.0.0/WMTSCapabilities.xml\n"
+        f"ArcGIS  {base}arcgis/rest/services\n"
+        f"OGC     {base}ogc\n"
         "Ctrl-C ends it"
     )
 

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,11 +25,12 @@ import httpx
 import numpy as np
 import pytest
 import rasterio
-from served import CRS, LEFT, SIZE_PX, TOP, Place, running, write
+from served import CRS, LEFT, SIZE_PX, TOP, Place, running, write, write_suspected
 
 from lcseg.errors import LcsegError
 from lcseg.model.info import BundleInfo
 from lcseg.prediction.answers import Backend
+from lcseg.records.suspects import read_suspects
 from lcseg.serving import engine as engines
 from lcseg.serving.config import ServeConfig
 from lcseg.serving.tiling import TMS
@@ -134,6 +135,12 @@ REFUSED = [
     "/shares/made?bbox=-1e400,0,1,1",
     f"/shares/made?bbox={',' * 5000}",
     "/shares/made",
+    "/suspects/..%2f..%2fetc%2fpasswd",
+    "/suspects/made/%2fetc%2fpasswd",
+    f"/suspects/made/{'9' * 5000}",
+    "/suspects/made/1e3",
+    "/suspects/made/-1",
+    "/suspects/bare",
     "/identify/made?lon=nan&lat=0",
     "/identify/made?lon=0&lat=-inf",
     f"/identify/made?lon={DIGITS}&lat=0",
@@ -332,6 +339,7 @@ KNOWN = {
     "collection": "made.classes",
     "tms": "WebMercatorQuad",
     "kind": "png",
+    "number": 1,
 }
 
 ALL_PATHS = [
@@ -356,6 +364,10 @@ ALL_PATHS = [
     "/arcgis/rest/services/made/classes/ImageServer/legend",
     "/arcgis/rest/services/made/classes/MapServer",
     "/identify/made?lon=-75.68&lat=38.84",
+    "/suspects/made",
+    "/suspects/made/1",
+    "/suspects/made/4",
+    "/suspects/bare",
     "/openapi.json",
     "/healthz",
     "/readyz",
@@ -370,15 +382,56 @@ def test_no_answer_names_a_file_of_the_server(client, place, path):
 
 @pytest.mark.parametrize("known", [{}, KNOWN], ids=["anything", "what is there"])
 def test_schemathesis_finds_no_request_that_makes_the_server_fail(address, known):
+    statuses = ask_at_random(address, known)
+    assert sum(statuses.values()) > 200
+    assert statuses[200] > (100 if known else 10)
+
+
+@pytest.mark.parametrize("token", ["0123456789abcdef", "another"])
+def test_schemathesis_writes_nothing_but_verdicts(place, tmp_path, token):
+    path, config = tmp_path / "suspects.gpkg", tmp_path / "maps.toml"
+    write_suspected(path)
+    before = {one.id: one for one in read_suspects(path)[1]}
+    (tmp_path / "token").write_text("0123456789abcdef")
+    config.write_text(
+        f'[made]\nmodel = "{place.bundle}"\nimage = "{place.image}"\nsuspects = "suspects.gpkg"\n'
+    )
+    flags = {"allow_edits": True, "edit_token_file": str(tmp_path / "token")}
+    with running(ServeConfig(config=str(config), port=0, **flags)) as address:
+        headers = {"Authorization": f"Bearer {token}"}
+        statuses = ask_at_random(address, KNOWN, "/suspects", headers, max_examples=60)
+    after = {one.id: one for one in read_suspects(path)[1]}
+    if token == "another":
+        assert statuses[401] > 20
+        assert after == before
+    else:
+        assert statuses[422] and statuses[200] > 20
+        for number, one in after.items():
+            assert one.verdict in (None, "wrong", "right", "unsure")
+            kept = {"verdict": one.verdict, "new_class": one.new_class}
+            assert one == replace(before[number], **kept)
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def ask_at_random(
+    address: str,
+    known: dict[str, Any],
+    prefix: str = "/",
+    headers: dict[str, str] | None = None,
+    max_examples: int = 12,
+) -> Counter[int]:
+    """Ask what schemathesis thinks of, of all paths with a prefix; returns how often by status."""
     import hypothesis
     import schemathesis
 
     api = schemathesis.openapi.from_url(f"{address}/openapi.json")
     statuses: Counter[int] = Counter()
     for operation in api.get_all_operations():
+        if not operation.ok().path.startswith(prefix):
+            continue
 
         @hypothesis.settings(
-            max_examples=12,
+            max_examples=max_examples,
             deadline=None,
             derandomize=True,
             database=None,
@@ -388,13 +441,12 @@ def test_schemathesis_finds_no_request_that_makes_the_server_fail(address, known
         def ask(case: Any) -> None:
             for name in known.keys() & case.path_parameters.keys():
                 case.path_parameters[name] = known[name]
-            answer = case.call(timeout=PATIENCE_S)
+            answer = case.call(timeout=PATIENCE_S, headers=headers)
             statuses[answer.status_code] += 1
             assert answer.status_code < 500 or answer.status_code == 503, case.as_curl_command()
 
         ask()
-    assert sum(statuses.values()) > 200
-    assert statuses[200] > (100 if known else 10)
+    return statuses
 
 
 def test_other_sites_may_not_read_unless_they_are_named(client, place):

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from served import Place, make_place
 
+from lcseg.serving.server import list_addresses
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Place:
@@ -50,6 +52,30 @@ def test_the_address_that_is_printed_answers_behind_a_prefix_too(serving, place)
     )
     assert httpx.get(f"{address}readyz").json() == {"status": "ready"}
     assert end() == (0, "")
+
+
+def test_token_of_edits_is_printed_once_and_is_in_no_other_address(serving, place):
+    flags = [f"--config={place.write_config()}", "--port=0", "--allow_edits"]
+    _, address, end = serving("serve", *flags)
+    base, _, token = address.partition("#token=")
+    assert re.fullmatch(r"[\w-]{32}", token)
+    assert list_addresses(address).count(token) == 1
+    url = f"{base}suspects/made/1/verdict"
+    assert httpx.post(url, json={"verdict": None}).status_code == 401
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.post(url, json={"verdict": "right"}, headers=headers)
+    assert answer.json()["suspect"]["verdict"] == "right"
+    code, said = end()
+    assert code == 0
+    assert token not in said
+
+
+def test_token_of_a_file_is_not_printed(serving, place, tmp_path):
+    (tmp_path / "token").write_text("0123456789abcdef")
+    flags = [f"--config={place.write_config()}", "--port=0", "--allow_edits"]
+    _, address, end = serving("serve", *flags, f"--edit_token_file={tmp_path / 'token'}")
+    assert "#" not in list_addresses(address)
+    assert end()[0] == 0
 
 
 def test_client_that_hangs_up_while_it_is_answered_does_not_end_the_server(place):

@@ -14,7 +14,7 @@ export function retryAfterMs(response) {
 /** Asks for a JSON document, again and again while the server is busy (503). */
 export async function ask(url, { signal, onBusy = () => {} } = {}) {
   for (;;) {
-    const response = await reach(url, signal);
+    const response = await reach(url, { signal });
     if (response.ok) return response.json();
     if (response.status !== 503) throw new Error(await reason(response));
     onBusy();
@@ -22,15 +22,17 @@ export async function ask(url, { signal, onBusy = () => {} } = {}) {
   }
 }
 
-async function reach(url, signal) {
+/** Sends a request; that nobody answers is an error in words. */
+export async function reach(url, options) {
   try {
-    return await fetch(url, { signal });
+    return await fetch(url, options);
   } catch (error) {
     throw error.name === "AbortError" ? error : new Error("the server does not answer");
   }
 }
 
-async function reason(response) {
+/** What the server says is wrong. */
+export async function reason(response) {
   const body = await response.json().catch(() => ({}));
   return body?.error ?? `the server answered ${response.status}`;
 }

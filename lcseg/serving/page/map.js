@@ -30,9 +30,11 @@ export function makeMap() {
     button.setAttribute("aria-label", button.title); // else it is read as a mere + or –
   }
   const outline = new ol.source.Vector();
+  const place = new ol.source.Vector();
   const mark = new ol.source.Vector();
   // Managed by the map itself: they stay when the layers change.
   new ol.layer.Vector({ source: outline, style: doubleLine(), map });
+  new ol.layer.Vector({ source: place, style: placeLine(), map });
   new ol.layer.Vector({ source: mark, style: ring(), map });
   const tag = makeTag(map);
   let extent;
@@ -63,6 +65,27 @@ export function makeMap() {
       mark.clear();
       tag.move(lonlat && ol.proj.fromLonLat(lonlat));
       if (lonlat) mark.addFeature(new ol.Feature(new ol.geom.Point(ol.proj.fromLonLat(lonlat))));
+    },
+
+    /** Draws the outline of a place, GeoJSON in degrees; undefined: none. */
+    outline(geometry) {
+      place.clear();
+      if (!geometry) return;
+      const read = new ol.format.GeoJSON().readGeometry(geometry, {
+        dataProjection: "EPSG:4326",
+        featureProjection: "EPSG:3857",
+      });
+      place.addFeature(new ol.Feature(read));
+    },
+
+    /** Flies to bounds in degrees, no closer than a zoom. */
+    flyTo(bounds, maxZoom) {
+      view.cancelAnimations();
+      view.fit(ol.proj.transformExtent(bounds, "EPSG:4326", "EPSG:3857"), {
+        padding: [90, 60, 60, 60],
+        maxZoom,
+        duration: still() ? 0 : 400,
+      });
     },
 
     /** Shows all of the data set, or its middle where that would be farther out than a zoom. */
@@ -111,11 +134,24 @@ function wholeControl() {
 
 /** Dark on light, so that it is seen on any ground. */
 function doubleLine() {
-  return [
+  return lines([
     ["rgb(255 255 255 / 70%)", 3],
     ["rgb(20 24 27 / 70%)", 1],
-  ].map(([color, width]) => new ol.style.Style({ stroke: new ol.style.Stroke({ color, width }) }));
+  ]);
 }
+
+/** Of a colour that land cover does not have. */
+function placeLine() {
+  return lines([
+    ["#fff", 5],
+    ["#d6006c", 2.5],
+  ]);
+}
+
+const lines = (strokes) =>
+  strokes.map(
+    ([color, width]) => new ol.style.Style({ stroke: new ol.style.Stroke({ color, width }) }),
+  );
 
 function ring() {
   return [

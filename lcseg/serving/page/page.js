@@ -1,6 +1,7 @@
 // The page of lcseg serve: what the state says is shown, and what people do changes the state.
 
 import { ask } from "./answers.js";
+import { Edits, takeToken } from "./edits.js";
 import { byId, fillSelect, make, trouble } from "./elements.js";
 import { showChanges } from "./changes.js";
 import { onKeys } from "./keys.js";
@@ -21,10 +22,12 @@ import {
   sidesOf,
 } from "./scene.js";
 import { readHash, writeHash } from "./state.js";
+import { Suspects } from "./suspects.js";
 import { makeSwipe } from "./swipe.js";
 import { Tiles } from "./tiles.js";
 import { showViews } from "./views.js";
 
+takeToken();
 start();
 
 async function start() {
@@ -54,6 +57,7 @@ class Page {
   #layers = new Layers(this.#map.map, this.#tiles);
   #legend = new Legend();
   #point = new Point((words) => this.#map.tag(words));
+  #suspects = new Suspects(this.#map, new Edits(), (id) => this.#setSuspect(id));
   #swipe = makeSwipe((at) => this.#setSwipe(at));
   #far = 0;
   #moved = 0;
@@ -84,12 +88,18 @@ class Page {
       this.#set({ change: target.checked }),
     );
     onKeys(["map", "change"], { c: () => this.#toggleChange() });
+    onKeys(["map", "suspects"], {
+      1: () => this.#showRight("imagery"),
+      2: () => this.#showRight("prediction"),
+      3: () => this.#showRight("reference"),
+    });
     byId("retry").addEventListener("click", () => this.#tiles.retry());
     byId("closer").addEventListener("click", () => this.#map.zoomTo(this.#nearEnough()));
     this.#map.onWhole(() => this.#map.fit());
     this.#map.onPlace((lonlat) => this.#setPoint(lonlat, { isAsked: true }));
     this.#map.map.on("moveend", () => this.#move());
     window.addEventListener("hashchange", () => {
+      takeToken();
       if (window.location.hash !== this.#written) this.#restore();
     });
   }
@@ -106,7 +116,7 @@ class Page {
     const { own } = this.#scene;
     const [left, right] = defaultSides(this.#scene);
     const change = changeOf(this.#scene) && Boolean(this.#scene.beside);
-    this.#state = { ...this.#state, left, right, change, point: undefined, ...given, data: own.id };
+    this.#state = { ...this.#state, left, right, change, ...LEFT_BEHIND, ...given, data: own.id };
     this.#mendChoices(left, right);
     byId("name").textContent = own.title;
     byId("when").textContent = longDate(own.date);
@@ -118,6 +128,7 @@ class Page {
     showLinks(own, () => this.#linkedLayer());
     this.#draw();
     this.#setPoint(this.#state.point);
+    this.#suspects.open(own, this.#state.suspect);
   }
 
   /** What a hash asks for may not be there: a side of another data set, a view without a reference. */
@@ -139,6 +150,16 @@ class Page {
     const { left, right } = this.#state;
     const isShown = [left, right].some((side) => side.endsWith("prediction"));
     this.#set(isShown ? { view } : { view, right: "prediction" });
+  }
+
+  #showRight(side) {
+    const isThere = sidesOf(this.#scene).some(([name]) => name === side);
+    if (isThere) this.#set({ right: side });
+  }
+
+  #setSuspect(id) {
+    this.#state.suspect = id;
+    this.#write();
   }
 
   #toggleChange() {
@@ -220,7 +241,10 @@ class Page {
     const sides = [this.#state.right, this.#state.left].map((side) => ofSide(this.#scene, side));
     const { kind } = sides.find(
       ({ dataset, kind }) => dataset === this.#scene.own && kind !== "imagery",
-    ) ?? { kind: this.#state.change && changeOf(this.#scene) === this.#scene.own ? "change" : "prediction" };
+    ) ?? {
+      kind:
+        this.#state.change && changeOf(this.#scene) === this.#scene.own ? "change" : "prediction",
+    };
     return layerOf(this.#scene.own, kind, this.#state.view).name;
   }
 
@@ -254,5 +278,8 @@ function showCounts({ pending, failed }) {
   byId("retry").hidden = failed === 0;
   byId("status").hidden = pending + failed === 0;
 }
+
+/** What is of one data set alone. */
+const LEFT_BEHIND = { point: undefined, suspect: undefined };
 
 const overlap = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];

@@ -61,7 +61,14 @@ function block(answer, title) {
   const head = title && make("h3", {}, title);
   if (!answer.class) {
     const why = answer.inside ? "Nothing is mapped here." : "This is outside of the map.";
-    return make("div", {}, head, make("p", { class: "quiet" }, why), reference(answer), changed(answer));
+    return make(
+      "div",
+      {},
+      head,
+      make("p", { class: "quiet" }, why),
+      reference(answer),
+      changed(answer),
+    );
   }
   const name = make(
     "span",

@@ -26,6 +26,7 @@ export function readHash(hash) {
     swipe: percent(given.get("swipe")),
     opacity: percent(given.get("opacity")),
     change: { 0: false, 1: true }[given.get("change")],
+    suspect: numbers(given.get("suspect"), ",", 1)?.[0],
     point: place(numbers(given.get("point"), ",", 2)),
     center: place(zoom === undefined ? undefined : [lon, lat]),
   };
@@ -45,6 +46,7 @@ export function writeHash(state) {
     opacity: Math.round(state.opacity),
   };
   if (state.change !== undefined) parts.change = Number(state.change);
+  if (state.suspect !== undefined) parts.suspect = state.suspect;
   if (state.point) parts.point = state.point.map((degrees) => short(degrees, 6)).join(",");
   return (
     "#" +

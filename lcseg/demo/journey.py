@@ -52,6 +52,7 @@ label = "scenes/scene-{last}_label.tif"
 map = "map.tif"
 date = "{before}"
 beside = "later"
+change = "change/transitions.tif"
 
 [later]
 title = "The same place, later"
@@ -61,6 +62,7 @@ label = "later/label.tif"
 map = "change/maps/{after}.tif"
 date = "{after}"
 beside = "demo"
+change = "change/transitions.tif"
 """
 
 

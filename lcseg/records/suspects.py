@@ -131,12 +131,20 @@ def set_verdict(
         changed = {}
         for name, value in told.items():
             column = _find_column(fields, name) or name
-            olds = fields.get(column, [None] * n)
+            olds = fields[column] if column in fields else _imply(name, fields, n)
             changed[column] = np.array([_to_text(old) or None for old in olds], object)
             changed[column][is_meant] = value
         return changed
 
     change_fields(path, "Polygon", change)
+
+
+def _imply(name: str, fields: Mapping[str, np.ndarray], n: int) -> Sequence[object]:
+    """What a field stands for that is not there: what has a new class, and no verdict, is wrong."""
+    column = _find_column(fields, "new_class")
+    if name != "verdict" or not column:
+        return [None] * n
+    return [WRONG if _to_text(value) else None for value in fields[column]]
 
 
 def _read_row(fields: Mapping[str, np.ndarray], row: int) -> dict:

@@ -24,7 +24,7 @@ from lcseg.errors import LcsegError
 from lcseg.raster.area import Outlines
 from lcseg.raster.crs import LONLAT, transform_places
 from lcseg.raster.grid import Grid
-from lcseg.raster.vector import read_driver, read_features
+from lcseg.raster.vector import read_driver
 from lcseg.records.suspects import Suspect, read_suspects
 from lcseg.serving.dataset import Dataset
 
@@ -44,7 +44,6 @@ class Listing:
 
     version: str  # Changes with the file.
     suspects: dict[int, Suspect]  # By id, the most certain first; shapes by longitude and latitude.
-    has_verdicts: bool  # Whether the file has a field for them.
 
     @functools.cached_property
     def bounds(self) -> dict[int, tuple[float, float, float, float]]:
@@ -92,7 +91,7 @@ def _read(path: str, scene: str, grid: Grid, state: State) -> Listing:
     version = hashlib.sha256(repr(state).encode()).hexdigest()[:16]
     crs, suspects = read_suspects(path)
     if not suspects:
-        return Listing(version, {}, has_verdicts=True)
+        return Listing(version, {})
     if crs is None:
         raise LcsegError(path, "does not say in which CRS it is", "set it (ogr2ogr -a_srs)")
     shapes = [suspect.shape for suspect in suspects]
@@ -103,9 +102,7 @@ def _read(path: str, scene: str, grid: Grid, state: State) -> Listing:
     for n in sorted(placed, key=lambda n: suspects[n].id):
         own = dataclasses.replace(suspects[n], shape=_to_lonlat(shapes[n], crs, path))
         found[own.id] = _join(found[own.id], own) if own.id in found else own
-    _, _, fields = read_features(path, _KIND)
-    has_verdicts = "verdict" in {name.strip().lower() for name in fields}
-    return Listing(version, found, has_verdicts)
+    return Listing(version, found)
 
 
 def _join(one: Suspect, other: Suspect) -> Suspect:

@@ -50,7 +50,7 @@ async def show_all(request: Request, dataset: str) -> Response:
     """All suspects of a data set, the most certain first."""
     shown = await _find_shown(request, dataset)
     listing = await _list(request, shown.dataset)
-    is_editable = gallery_of(request).edits is not None and listing.has_verdicts
+    is_editable = gallery_of(request).edits is not None
     headers = {"ETag": make_tag(shown, "suspects", listing.version, is_editable)}
     if is_known(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -107,11 +107,7 @@ def decline() -> None:
 def _write(dataset: Dataset, number: int, said: Verdict) -> Listing:
     path = dataset.entry.suspects
     try:
-        listing = list_suspects(dataset)
-        kept = _find(listing, number).new_class
-        if not listing.has_verdicts:
-            # What has a new class in such a file is wrong, and would then count as not judged.
-            raise HTTPException(409, "the file has no field verdict; add one, and fill it in")
+        kept = _find(list_suspects(dataset), number).new_class
         # The audit fills the class in itself, and it is asked for again with another verdict.
         new_class = said.new_class if said.verdict == WRONG else kept
         set_verdict(path, number, said.verdict, new_class)

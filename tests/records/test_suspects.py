@@ -227,3 +227,12 @@ def test_what_has_no_polygon_is_refused(tmp_path):
         read_suspects(path)
     with pytest.raises(LcsegError, match=r"none\.gpkg: does not exist"):
         read_suspects(tmp_path / "none.gpkg")
+
+
+def test_a_first_verdict_leaves_what_others_have_said_by_their_new_class(tmp_path):
+    path, square = tmp_path / "drawn.gpkg", shapely.box(0, 0, 10, 10)
+    fields = {"new_class": np.array(["water", "grass", None], object)}
+    write_features(path, "EPSG:26918", "Polygon", np.array([square] * 3, object), fields)
+    set_verdict(path, 1, "right", None)
+    _, suspects = read_suspects(path)
+    assert [suspect.verdict for suspect in suspects] == ["right", "wrong", None]

@@ -101,7 +101,6 @@ def test_suspects_are_listed_the_most_certain_first(dataset: Dataset) -> None:
     # The fourth is of another place.
     assert list(listing.suspects) == [1, 2, 3]
     assert listing.suspects[1].suggested == "water"
-    assert listing.has_verdicts
     to_lonlat = Transformer.from_crs(CRS, 4326, always_xy=True)
     west, south = to_lonlat.transform(LEFT + 100, TOP - 160)
     assert listing.bounds[1][:2] == pytest.approx((west, south), abs=1e-5)
@@ -374,15 +373,15 @@ def test_more_who_wait_than_may_are_told_to_come_again(
     assert set(statuses) == {200, 503}
 
 
-def test_file_without_a_field_for_verdicts_is_shown_and_not_written(
+def test_file_without_a_field_for_verdicts_is_given_one(
     place: Place, tmp_path: Path, token_file: str
 ) -> None:
     path = tmp_path / "suspects.gpkg"
     square = shapely.box(LEFT + 10, TOP - 60, LEFT + 60, TOP - 10)
     pyogrio.raw.write(
         path,
-        shapely.to_wkb(np.array([square])),
-        [np.array(["water"], object)],
+        shapely.to_wkb(np.array([square, square])),
+        [np.array(["water", "tree/forest"], object)],
         ["new_class"],
         driver="GPKG",
         geometry_type="Polygon",
@@ -390,13 +389,12 @@ def test_file_without_a_field_for_verdicts_is_shown_and_not_written(
     )
     with serve(place, tmp_path, allow_edits=True, edit_token_file=token_file) as own:
         told = own.client.get("/suspects/made").json()
-        assert not told["editable"]
-        assert told["suspects"][0]["verdict"] == "wrong"
-        answer = own.tell(1, RIGHT)
-        assert (answer.status_code, answer.json()) == (
-            409,
-            {"error": "the file has no field verdict; add one, and fill it in"},
-        )
+        assert told["editable"]
+        assert [suspect["verdict"] for suspect in told["suspects"]] == ["wrong", "wrong"]
+        assert own.tell(1, RIGHT).status_code == 200
+        told = own.client.get("/suspects/made").json()
+        # What nobody has touched counts as before.
+        assert [suspect["verdict"] for suspect in told["suspects"]] == ["right", "wrong"]
 
 
 def refuse(place: Place, path: Path) -> str:

@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_gradient_magnitude
 from skimage.filters import window as taper
 from skimage.registration import phase_cross_correlation
 
+from lcseg.progress import counted
 from lcseg.raster.aligned import Aligned
 from lcseg.raster.grid import Window
 from lcseg.raster.source import Imagery
@@ -59,6 +60,16 @@ class Shift:
     def is_sure(self) -> bool:
         """Whether the windows agree well enough to believe it."""
         return self.n_windows >= LEAST_WINDOWS and self.spread_px <= max(1.0, self.size_px / 2)
+
+    def __str__(self) -> str:
+        """Say it, as of the second image."""
+        place = f"{self.rows_px:+.2f} px down, {self.cols_px:+.2f} px right of the first"
+        doubt = f"± {self.spread_px:.2f}, {counted(self.n_windows, 'window')}"
+        return (
+            f"{place} ({doubt})"
+            if self.is_sure
+            else f"at an unknown distance from the first ({doubt})"
+        )
 
 
 def measure_shift(before: Imagery, after: Imagery) -> Shift | None:

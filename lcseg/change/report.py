@@ -174,11 +174,7 @@ class ChangeReport:
         raw, change = (100 * m.changed_pixels / known for m in (interval.raw, interval.change))
         lines = [table, "", f"differing {raw:.2f} % of the area; taken for change {change:.2f} %"]
         if interval.shift:
-            s = interval.shift
-            lines.append(
-                f"the second image lies {s.rows_px:+.2f} px down, {s.cols_px:+.2f} px right of the "
-                f"first (± {s.spread_px:.2f}, {s.n_windows} windows)"
-            )
+            lines.append(f"the second image lies {interval.shift}")
         return "\n".join(lines)
 
 

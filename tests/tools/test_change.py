@@ -173,13 +173,7 @@ def test_naip_of_two_years_whose_grids_differ_goes_the_whole_way(
 ):
     paths = sorted((real_data / "unlabelled" / "naip-nd-5m").glob("*.tif"))
     images = ",".join(f"{path.stem[-8:-4]}={path}" for path in paths)
-    # Its pixels are of 5 m, those of the bundle of 1 m.
-    info = json.loads((bundle / "bundle.json").read_text())
-    model = tmp_path / "bundle"
-    model.mkdir()
-    (model / info["model_file"]).write_bytes((bundle / info["model_file"]).read_bytes())
-    info |= {"pixel_m": 5.0, "bands": [f"band_{i}" for i in range(1, 5)]}
-    (model / "bundle.json").write_text(json.dumps(info))
+    model = learnt_at(bundle, 5.0, tmp_path)
     out = tmp_path / "change"
     flags = [f"--model={model}", f"--images={images}", f"--out={out}", "--quiet"]
     result = lcseg("change", *flags, "--min_confidence=0.5")
@@ -223,3 +217,46 @@ def test_a_map_of_others_with_a_palette_is_compared_with_itself_moved(lcseg, rea
     filtering = report["intervals"][0]["filtering"]
     # Every border has moved by a pixel, and nothing else has happened.
     assert filtering["change"] < 0.05 * filtering["differing"]
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "place", ["tile/m_3907833_nw_17_1", "patches/wv_1m_2014-m_3708020_sw_17_1-0"]
+)
+def test_both_dates_of_the_chesapeake_naip_go_the_whole_way(
+    lcseg, bundle, real_data, tmp_path, place
+):
+    old, new = (
+        real_data / "chesapeake-naip" / f"{place}_naip-{when}.tif" for when in ("old", "new")
+    )
+    has_crs = place.startswith("tile")
+    # The tile has pixels of 24 x 29 m, the patch no CRS; both tag near infrared as alpha, or not.
+    model = learnt_at(bundle, 26.4 if has_crs else None, tmp_path)
+    out = tmp_path / "change"
+    flags = [f"--model={model}", f"--image_before={old}", f"--image_after={new}", f"--out={out}"]
+    flags += ["--quiet", "--min_confidence=0.5", *([] if has_crs else ["--allow_ungeoreferenced"])]
+    result = lcseg("change", *flags)
+    assert result.returncode == 0, result.stderr
+    (interval,) = json.loads((out / "report.json").read_text())["intervals"]
+    with rasterio.open(out / "transitions.tif") as dataset, rasterio.open(old) as image:
+        assert (dataset.shape, dataset.crs) == (image.shape, image.crs)
+        pixels = np.count_nonzero(dataset.read(1) != 255)
+    assert pixels == np.array(interval["raw"]["pixels"])[:-1, :-1].sum() > 30_000
+    assert (interval["raw"]["hectares"] is not None) == has_crs
+    if has_crs:
+        assert np.hypot(interval["shift"]["rows_px"], interval["shift"]["cols_px"]) < 1
+    else:
+        # One window of forest in two seasons tells nothing, and it is said so.
+        assert "lies at an unknown distance" in result.stdout
+
+
+def learnt_at(bundle, pixel_m, folder):
+    """The bundle as if its training imagery had had other pixels, and bands without names."""
+    info = json.loads((bundle / "bundle.json").read_text())
+    model = folder / "bundle"
+    model.mkdir()
+    (model / info["model_file"]).write_bytes((bundle / info["model_file"]).read_bytes())
+    info |= {"pixel_m": pixel_m, "bands": [f"band_{i}" for i in range(1, 5)]}
+    (model / "bundle.json").write_text(json.dumps(info))
+    return model

@@ -130,27 +130,33 @@ def expect_probability(maps: Maps) -> np.ndarray | None:
     return np.where(is_known_hw, np.clip(1 - same_hw, 0, 1), np.nan)
 
 
-def expect_believed(
+def _around(row: int, col: int, tolerance_px: int) -> tuple[slice, slice]:
+    return (
+        slice(max(row - tolerance_px, 0), row + tolerance_px + 1),
+        slice(max(col - tolerance_px, 0), col + tolerance_px + 1),
+    )
+
+
+def expect_core(
     before_hw: np.ndarray, after_hw: np.ndarray, is_differing_hw: np.ndarray, tolerance_px: int
 ) -> np.ndarray:
     """Which differences no moved border explains, pixel by pixel."""
-    height, width = before_hw.shape
-    is_core_hw = np.zeros((height, width), bool)
-
-    def around(row: int, col: int) -> tuple[slice, slice]:
-        return (
-            slice(max(row - tolerance_px, 0), row + tolerance_px + 1),
-            slice(max(col - tolerance_px, 0), col + tolerance_px + 1),
-        )
-
+    is_core_hw = np.zeros(before_hw.shape, bool)
     for row, col in np.argwhere(is_differing_hw):
-        near = around(row, col)
+        near = _around(row, col, tolerance_px)
         was_near = (before_hw[near] == after_hw[row, col]).any()
         is_near = (after_hw[near] == before_hw[row, col]).any()
         is_core_hw[row, col] = not tolerance_px or not (was_near and is_near)
-    believed_hw = np.zeros((height, width), bool)
+    return is_core_hw
+
+
+def expect_believed(
+    is_core_hw: np.ndarray, is_differing_hw: np.ndarray, tolerance_px: int
+) -> np.ndarray:
+    """Which differences are such, or beside one, pixel by pixel."""
+    believed_hw = np.zeros(is_core_hw.shape, bool)
     for row, col in np.argwhere(is_differing_hw):
-        believed_hw[row, col] = is_core_hw[around(row, col)].any()
+        believed_hw[row, col] = is_core_hw[_around(row, col, tolerance_px)].any()
     return believed_hw
 
 
@@ -177,12 +183,13 @@ def expect(
     is_likely_hw = is_differing_hw.copy()
     if probability_hw is not None:
         is_likely_hw &= np.isnan(probability_hw) | (probability_hw >= min(min_confidence, 0.7))
-    believed_hw = expect_believed(before_hw, after_hw, is_likely_hw, tolerance_px)
+    is_core_hw = expect_core(before_hw, after_hw, is_likely_hw, tolerance_px)
+    believed_hw = expect_believed(is_core_hw, is_likely_hw, tolerance_px)
     part_hw = label(believed_hw, connectivity=1)
     change_hw, places = np.zeros_like(believed_hw), []
     for number in range(1, part_hw.max() + 1):
         is_own_hw = part_hw == number
-        if is_own_hw.sum() < least_px:
+        if is_own_hw.sum() < least_px or not is_core_hw[is_own_hw].any():
             continue
         if probability_hw is not None:
             known = probability_hw[is_own_hw]

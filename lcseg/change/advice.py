@@ -17,6 +17,7 @@ _LARGE_PX = 0.5
 _FEW_SHARE = 0.5
 _MUCH_SHARE = 0.25
 _SURE_SHARE = 0.05
+_UNKNOWN_SHARE = 0.01
 _SOME_SHARE = 0.05
 
 
@@ -63,7 +64,12 @@ def _advise_interval(interval: Interval, rules: Rules, has_probabilities: bool) 
             "at both dates; the rest counts nowhere"
         )
     filtering = interval.filtering
-    is_unsure = filtering.change < _SURE_SHARE * filtering.differing
+    if filtering.unknown > _UNKNOWN_SHARE * filtering.differing:
+        yield (
+            f"{interval.name}: {100 * filtering.unknown / filtering.differing:.0f} % of what "
+            "differs has no probability, and counts all the same"
+        )
+    is_unsure = filtering.change < _SURE_SHARE * filtering.differing and not rules.min_area_m2
     if has_probabilities and is_unsure and filtering.differing > _SOME_SHARE * known:
         yield (
             f"{interval.name}: the maps differ on {100 * filtering.differing / known:.0f} % of "

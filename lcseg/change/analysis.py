@@ -34,11 +34,14 @@ from lcseg.change.report import (
 )
 from lcseg.change.search import Rules
 from lcseg.classes import ClassScheme, load_scheme
+from lcseg.errors import LcsegError
 from lcseg.model.info import BundleInfo, read_info
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.fitness import Fitness, measure_fitness
 from lcseg.prediction.mapping import ensure_map
+from lcseg.prediction.plan import make_plan
 from lcseg.raster.aligned import Aligned
+from lcseg.raster.alignment import shares_ground
 from lcseg.raster.class_map import open_class_map
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.source import Imagery, open_image
@@ -66,7 +69,7 @@ def find_change(config: ChangeConfig) -> ChangeReport:
         _sweep(space, config)
         dates = config.dates
         if not dates[0].map:
-            dates = tuple(_map_image(date, config, space) for date in dates)
+            dates = _map_images(dates, config, space)
         spans = list(itertools.pairwise(dates))
         if len(dates) > 2:
             spans.append((dates[0], dates[-1]))
@@ -99,7 +102,9 @@ def find_change(config: ChangeConfig) -> ChangeReport:
         )
         pictures = [of_interval for _, of_interval, _ in found]
         write_report(report, pictures, draw_series(report), space.folder)
-    for warning in report.warnings:
+    # Of images that are unlike training, mapping them has told.
+    is_told = not config.dates[0].map
+    for warning in advise(intervals, () if is_told else infos, rules, has_probabilities):
         _LOG.warning("warning: %s", warning)
     return report
 
@@ -119,23 +124,44 @@ def _rules(config: ChangeConfig) -> Rules:
     return Rules(config.min_confidence, config.edge_tolerance_px, config.min_area_m2, config.places)
 
 
-def _map_image(date: Dated, config: ChangeConfig, space: Workspace) -> Dated:
-    """Have the model map the image of a date, unless an earlier start has done so."""
+def _map_images(
+    dates: Sequence[Dated], config: ChangeConfig, space: Workspace
+) -> tuple[Dated, ...]:
+    """Have the model map the image of each date, unless an earlier start has done so.
+
+    All are looked at before the first one is mapped.
+    """
+    configs = [_plan_map(date, config, space) for date in dates]
+    plans = []
+    for each in configs:
+        try:
+            plans.append(make_plan(each, [each.image]))
+        except LcsegError as error:
+            fix = "lcseg predict can read it otherwise; then give the maps as --before and --after"
+            raise LcsegError(error.where, error.problem, fix) from error
+        if not shares_ground(plans[0].grid, plans[-1].grid):
+            problem = f"does not overlap {configs[0].image}"
+            raise LcsegError(each.image, problem, "compare images of one place")
     # By this the next start finds the maps that are done.
     (space.progress / MAPS).touch()
-    folder = space.folder / MAPS
-    out, probabilities = folder / f"{date.name}.tif", folder / f"{date.name}_probabilities.tif"
-    ensure_map(
-        PredictConfig(
-            config.model,
-            date.image,
-            str(out),
-            str(probabilities),
-            allow_ungeoreferenced=config.allow_ungeoreferenced,
-            quiet=config.quiet,
-        )
+    for plan, each in zip(plans, configs, strict=True):
+        ensure_map(plan, each)
+    return tuple(
+        dataclasses.replace(date, map=each.out, probabilities=each.probabilities)
+        for date, each in zip(dates, configs, strict=True)
     )
-    return dataclasses.replace(date, map=str(out), probabilities=str(probabilities))
+
+
+def _plan_map(date: Dated, config: ChangeConfig, space: Workspace) -> PredictConfig:
+    folder = space.folder / MAPS
+    return PredictConfig(
+        config.model,
+        date.image,
+        str(folder / f"{date.name}.tif"),
+        str(folder / f"{date.name}_probabilities.tif"),
+        allow_ungeoreferenced=config.allow_ungeoreferenced,
+        quiet=config.quiet,
+    )
 
 
 def _compare_dates(

@@ -54,6 +54,7 @@ class Filtering:
     likely: int  # Of these, with enough probability of change.
     beyond_edges: int  # Of these, that no border explains which moved.
     change: int  # Of these, in places that are sure and large enough.
+    unknown: int = 0  # Of those that differ, without a probability though others have one.
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +65,8 @@ class Comparison:
     filtered: Tally  # After the rules; what is not believed counts as it was before.
     regions: tuple[Tally, ...]  # Filtered, by region.
     filtering: Filtering
-    places: PatchTable  # The largest changed places. Sums: square metres; if there are
-    # probabilities, also these and where they are known.
+    places: PatchTable  # The largest changed places. Sums: square metres, pixels of the core; if
+    # there are probabilities, also these and where they are known.
     overview: Overview  # Pictures of the whole.
 
 
@@ -101,7 +102,9 @@ def compare(
         counts = _Counts(pair, regions, row_m2)
         _write_change(search, counts, pair, windows, folder, progress)
     differing, likely, beyond_edges = search.counts
-    filtering = Filtering(differing, likely, beyond_edges, counts.filtered.changed_pixels)
+    filtering = Filtering(
+        differing, likely, beyond_edges, counts.filtered.changed_pixels, search.unknown
+    )
     return Comparison(
         counts.raw, counts.filtered, counts.by_region, filtering, places, counts.overview
     )

@@ -1,7 +1,8 @@
 """Which differences between two maps are believed to be change, window by window.
 
 probability_hw = change_probability(before_hwk, after_hwk)      # float32, 0 .. 1
-is_change_hw = believe(before_hw, after_hw, is_differing_hw, tolerance_px=1)
+is_core_hw = find_core(before_hw, after_hw, is_differing_hw, tolerance_px=1)
+is_believed_hw = add_rim(is_core_hw, is_differing_hw, tolerance_px=1)
 
 Two maps differ where the ground has changed, and where one of them errs. Of the second kind most
 lie along borders, which are drawn a pixel to this or that side.
@@ -28,23 +29,22 @@ def change_probability(before_hwk: np.ndarray, after_hwk: np.ndarray) -> np.ndar
     return np.clip(1 - same_hw, 0, 1).astype(np.float32)
 
 
-def believe(
+def find_core(
     before_hw: np.ndarray, after_hw: np.ndarray, is_differing_hw: np.ndarray, tolerance_px: int
 ) -> np.ndarray:
-    """Leave out differences that a border which has moved by some pixels explains.
+    """Find differences that no border explains which has moved by some pixels.
 
     A difference is explained where the class that is now there was within `tolerance_px` before,
-    and the one that was there is within `tolerance_px` now. What is explained stays if it is the
-    rim of something that is not: within `tolerance_px` of a difference that no border explains.
+    and the one that was there is within `tolerance_px` now.
 
     Args:
         before_hw: uint8 class indices below 16, 255 where not known.
         after_hw: likewise.
         is_differing_hw: bool, the differences to judge.
-        tolerance_px: by how much borders may move, diagonally too; 0: all differences are believed.
+        tolerance_px: by how much borders may move, diagonally too; 0: none is explained.
 
     Returns:
-        bool [H, W]. It depends on the pixels within 2 `tolerance_px` on each side.
+        bool [H, W]. It depends on the pixels within `tolerance_px` on each side.
     """
     if not tolerance_px or not is_differing_hw.any():
         return is_differing_hw
@@ -53,8 +53,12 @@ def believe(
     )
     was_near = around_before & _to_bits(after_hw) != 0
     is_near = around_after & _to_bits(before_hw) != 0
-    is_core_hw = is_differing_hw & ~(was_near & is_near)
-    return is_differing_hw & (_spread(is_core_hw, tolerance_px) | is_core_hw)
+    return is_differing_hw & ~(was_near & is_near)
+
+
+def add_rim(is_core_hw: np.ndarray, is_differing_hw: np.ndarray, tolerance_px: int) -> np.ndarray:
+    """Add the differences within `tolerance_px` of a core, which are its rim; bool [H, W]."""
+    return is_core_hw | (is_differing_hw & _spread(is_core_hw, tolerance_px))
 
 
 def _to_bits(label_hw: np.ndarray) -> np.ndarray:

@@ -42,8 +42,9 @@ def draw_flow(
     """
     moved = np.array(cells, float)
     np.fill_diagonal(moved, 0)
+    totals = moved.sum(axis=1), moved.sum(axis=0)
     shares = moved / max(moved.sum(), 1e-300)
-    # What is too little to be named is not drawn.
+    # What is too little to be seen is not drawn, but counts.
     shares[shares < _LEAST_SHOWN] = 0
     sides = [shares.sum(axis=1), shares.sum(axis=0)]
     height = max(_take(side).sum() for side in sides)
@@ -71,7 +72,7 @@ def draw_flow(
             axis.text(
                 x + 2 * outwards * _BAR,
                 foot + height / 2,
-                f"{scheme.names[k]}\n{show(height * moved.sum())}",
+                f"{scheme.names[k]}\n{show(totals[x][k])}",
                 ha="left" if x else "right",
                 va="center",
                 fontsize=9,

@@ -15,15 +15,20 @@ import numpy as np
 
 from lcseg.change.config import Dated
 from lcseg.change.evidence import change_probability
-from lcseg.classes import ClassScheme
+from lcseg.classes import IGNORE, ClassScheme
 from lcseg.errors import LcsegError
 from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.aligned import Aligned
+from lcseg.raster.alignment import shares_ground
 from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.fit import LabelFit
-from lcseg.raster.grid import Grid, Window
+from lcseg.raster.grid import Grid, Window, lattice
 from lcseg.raster.source import Imagery, bands_agree, open_image
 from lcseg.transitions import require_few
+
+_LOOKS, _LOOK_PX = 6, 128
+_LEAST_AGREEING = 0.97
+"""Share of pixels whose mapped class is the most probable one: what was sieved differs a little."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,13 @@ def open_pair(
     """
     with ExitStack() as stack:
         opened = stack.enter_context
-        first = opened(open_class_map(before.map, scheme, allow_ungeoreferenced))
+        first = opened(open_class_map(before.map, scheme, allow_ungeoreferenced, None, True))
         grid = first.grid
-        second = opened(open_class_map(after.map, scheme, allow_ungeoreferenced, grid))
+        with open_class_map(after.map, scheme, allow_ungeoreferenced) as own:
+            if grid.crs and own.grid.crs and not shares_ground(grid, own.grid):
+                problem = f"does not overlap {before.map}"
+                raise LcsegError(after.map, problem, "compare maps of one place")
+        second = opened(open_class_map(after.map, scheme, allow_ungeoreferenced, grid, True))
         require_few(first.scheme, before.map)
         if second.scheme.names != first.scheme.names:
             raise LcsegError(
@@ -105,7 +114,30 @@ def open_pair(
                 for path in (before.probabilities, after.probabilities)
             )
             probabilities = of_before, of_after
+            _require_own(of_before, first)
+            if not second.fit.sampling.startswith("mode"):
+                # Where classes are voted for, probabilities are not.
+                _require_own(of_after, second)
         yield MapPair(first, second, probabilities)
+
+
+def _require_own(probabilities: Imagery, mapped: ClassMap) -> None:
+    """Refuse probabilities that are not those of a map, by a lattice of windows."""
+    agreeing = known = 0
+    for window in lattice(mapped.grid, _LOOK_PX, _LOOKS):
+        values_hwk, is_valid_hw = probabilities.read(window)
+        label_hw = mapped.read(window)
+        is_known_hw = is_valid_hw & (label_hw != IGNORE) & (values_hwk[..., 0] <= PROBABILITY_ONE)
+        known += int(np.count_nonzero(is_known_hw))
+        is_most_hw = values_hwk.argmax(axis=-1) == label_hw
+        agreeing += int(np.count_nonzero(is_known_hw & is_most_hw))
+    if agreeing < _LEAST_AGREEING * known:
+        raise LcsegError(
+            probabilities.path,
+            f"is not of {mapped.path}: where that has a class, another one is the most probable on "
+            f"{100 * (1 - agreeing / known):.0f} % of the pixels",
+            "give the probabilities that were written with the map",
+        )
 
 
 @contextmanager

@@ -63,7 +63,9 @@ class Shift:
 
     def __str__(self) -> str:
         """Say it, as of the second image."""
-        place = f"{self.rows_px:+.2f} px down, {self.cols_px:+.2f} px right of the first"
+        down = f"{abs(self.rows_px):.2f} px {'up' if self.rows_px < 0 else 'down'}"
+        right = f"{abs(self.cols_px):.2f} px {'left' if self.cols_px < 0 else 'right'}"
+        place = f"{down} and {right} of the first"
         doubt = f"± {self.spread_px:.2f}, {counted(self.n_windows, 'window')}"
         return (
             f"{place} ({doubt})"

@@ -173,6 +173,10 @@ class ChangeReport:
         known = max(interval.raw.known_pixels, 1)
         raw, change = (100 * m.changed_pixels / known for m in (interval.raw, interval.change))
         lines = [table, "", f"differing {raw:.2f} % of the area; taken for change {change:.2f} %"]
+        if interval.fit.sampling != "as it is":
+            lines.append(
+                f"the second map is read on the pixels of the first: {interval.fit.sampling}"
+            )
         if interval.shift:
             lines.append(f"the second image lies {interval.shift}")
         return "\n".join(lines)
@@ -226,7 +230,9 @@ def write_report(
 
 def _format_csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    # Hundredths of a square metre.
+    rounded = ([round(v, 6) if isinstance(v, float) else v for v in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(rounded)
     return text.getvalue()
 
 
@@ -250,12 +256,14 @@ def _list_matrix(report: ChangeReport) -> Iterable[Sequence[object]]:
 def _list_classes(report: ChangeReport) -> Iterable[Sequence[object]]:
     unit = report.unit
     figures = "before", "after", "lost", "gained", "net"
-    yield "interval", "class", *(f"{figure}_{unit}" for figure in figures), f"raw_net_{unit}"
+    raw_figures = "lost", "gained", "net"
+    names = [f"{figure}_{unit}" for figure in figures]
+    yield "interval", "class", *names, *(f"raw_{figure}_{unit}" for figure in raw_figures)
     for interval in report.intervals:
         flows = zip(report.scheme.names, interval.change.flows(), interval.raw.flows(), strict=True)
         for name, flow, raw in flows:
             values = [getattr(flow, figure) for figure in figures]
-            yield interval.name, name, *values, raw.net
+            yield interval.name, name, *values, *(getattr(raw, f) for f in raw_figures)
 
 
 def _list_regions(report: ChangeReport) -> Iterable[Sequence[object]]:

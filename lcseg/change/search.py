@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lcseg.change.evidence import believe
+from lcseg.change.evidence import add_rim, find_core
 from lcseg.change.pair import MapPair
 from lcseg.classes import IGNORE
 from lcseg.raster.grid import Window
@@ -64,6 +64,7 @@ class Search:
         self._largest: list[PatchTable] = []
         self._place_of: dict[Window, int] = {}
         self.counts = [0, 0, 0]  # Pixels that differ, that are likely, that no border explains.
+        self.unknown = 0  # Of those that differ, pixels without a probability.
 
     def look(self, window: Window) -> np.ndarray | None:
         """Look at a window; returns the probability of change in it, if that is known."""
@@ -77,12 +78,14 @@ class Search:
         if probability_hw is not None:
             # What is not known, NaN, is not less.
             is_sure_hw = is_differing_hw & ~(probability_hw < self._rules.least_of_pixel)
+            self.unknown += int(np.count_nonzero((is_differing_hw & np.isnan(probability_hw))[own]))
             probability_hw = probability_hw[own]
-        is_believed_hw = believe(before_hw, after_hw, is_sure_hw, tolerance_px)
+        is_core_hw = find_core(before_hw, after_hw, is_sure_hw, tolerance_px)
+        is_believed_hw = add_rim(is_core_hw, is_sure_hw, tolerance_px)
         stages = [stage[own] for stage in (is_differing_hw, is_sure_hw, is_believed_hw)]
         found = (int(np.count_nonzero(stage)) for stage in stages)
         self.counts = [n + more for n, more in zip(self.counts, found, strict=True)]
-        self._connect(window, stages[-1], probability_hw)
+        self._connect(window, stages[-1], is_core_hw[own], probability_hw)
         return probability_hw
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -100,11 +103,15 @@ class Search:
         return wide, window.within(wide).slices
 
     def _connect(
-        self, window: Window, is_believed_hw: np.ndarray, probability_hw: np.ndarray | None
+        self,
+        window: Window,
+        is_believed_hw: np.ndarray,
+        is_core_hw: np.ndarray,
+        probability_hw: np.ndarray | None,
     ) -> None:
         """Add what is believed in a window to the places, and keep it for the second pass."""
         m2_hw = np.broadcast_to(self._row_m2[window.slices[0]][:, None], is_believed_hw.shape)
-        values = [m2_hw]
+        values = [m2_hw, is_core_hw]
         if probability_hw is not None:
             is_known_hw = ~np.isnan(probability_hw)
             values += [np.where(is_known_hw, probability_hw, 0), is_known_hw]
@@ -114,8 +121,9 @@ class Search:
         self._spool.write(np.packbits(kept_hw).tobytes())
 
     def _is_change(self, table: PatchTable) -> np.ndarray:
-        """Whether places are large enough and, on average, sure enough, bool [n]."""
-        is_change = table.sums[:, 0] >= self._rules.min_area_m2 * (1 - _ROUNDING)
+        """Whether places have a core, are large and, on average, sure enough, bool [n]."""
+        m2, core = table.sums[:, :2].T
+        is_change = (core > 0) & (m2 >= self._rules.min_area_m2 * (1 - _ROUNDING))
         if self._pair.probabilities:
             is_change &= mean_probability(table) >= self._rules.min_confidence
         return is_change
@@ -141,5 +149,5 @@ class Search:
 
 def mean_probability(table: PatchTable) -> np.ndarray:
     """The mean probability of change of places, float64 [n]; 1 where it is not known at all."""
-    _, total, known = table.sums.T
+    total, known = table.sums[:, 2:].T
     return np.where(known > 0, total / np.maximum(known, 1), 1.0)

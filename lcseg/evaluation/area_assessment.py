@@ -136,7 +136,9 @@ def _choose_filled(config: AreaConfig, labels: np.ndarray) -> np.ndarray:
     missing = np.flatnonzero(~is_filled) + 1
     if len(missing) == len(labels):
         raise LcsegError(
-            config.reference, "no point has a reference", "fill in their field reference"
+            config.reference,
+            "no point has a reference",
+            "fill in their field reference, or of a map of change before and after",
         )
     if len(missing) and not config.leave_out_unfilled:
         raise LcsegError(

@@ -52,7 +52,10 @@ class ChangeEstimates:
             disable_numparse=True,
             colalign=("left", *["right"] * 4),
         )
-        return f"{text}\n\nchanged: {format_estimate(self.changed, how)} ha"
+        return (
+            f"{text}\n\nchanged: {format_estimate(self.changed, how)} ha\n"
+            "(as if in each stratum one point more contradicted the others: see the report)"
+        )
 
 
 def estimate_change(

@@ -107,6 +107,11 @@ def _read_references(path: str | Path, points: Points, order: np.ndarray) -> tup
     if any(is_half):
         ids = list_ids(np.flatnonzero(is_half) + 1)
         raise LcsegError(path, f"points {ids} have a class at one date only", "fill in the other")
+    is_twice = [bool(one and before) for one, (before, _) in zip(references, pairs, strict=True)]
+    if any(is_twice):
+        ids = list_ids(np.flatnonzero(is_twice) + 1)
+        problem = f"points {ids} have a reference, and classes of both dates as well"
+        raise LcsegError(path, problem, "leave one of them empty")
     joined = [None if before is None else f"{before} to {after}" for before, after in pairs]
     return tuple(one or other for one, other in zip(references, joined, strict=True))
 

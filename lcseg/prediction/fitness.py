@@ -16,7 +16,7 @@ import numpy as np
 
 from lcseg.errors import LcsegError
 from lcseg.model.info import BundleInfo
-from lcseg.raster.grid import Window
+from lcseg.raster.grid import lattice
 from lcseg.raster.source import Imagery
 
 FAR_SD = 1.0
@@ -97,17 +97,10 @@ def measure_fitness(image: Imagery, info: BundleInfo) -> Fitness | None:
             f"has {len(image.bands)} bands, the model works on {', '.join(info.bands)}",
             "give an image with the bands of the model",
         )
-    grid = image.grid
-    rows, cols = (
-        sorted(set(np.linspace(0, max(size - _SAMPLE_PX, 0), _ALONG).astype(int).tolist()))
-        for size in (grid.height, grid.width)
-    )
     samples = []
-    for row in rows:
-        for col in cols:
-            window = Window(row, col, _SAMPLE_PX, _SAMPLE_PX).clip(grid.height, grid.width)
-            image_hwc, valid_hw = image.read(window)
-            samples.append(image_hwc[valid_hw].astype(np.float64))
+    for window in lattice(image.grid, _SAMPLE_PX, _ALONG):
+        image_hwc, valid_hw = image.read(window)
+        samples.append(image_hwc[valid_hw].astype(np.float64))
     pixels = np.concatenate(samples)
     if not len(pixels):
         return None

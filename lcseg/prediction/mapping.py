@@ -114,13 +114,11 @@ def _make_map(plan: Plan, config: PredictConfig, started_s: float) -> PredictSum
         return _carry_out(plan, config, started_s, team)
 
 
-def ensure_map(config: PredictConfig) -> None:
-    """Make the map of an image, unless an earlier call has made just that; another is replaced."""
-    started_s = time.monotonic()
-    plan = make_plan(config, [config.image])
+def ensure_map(plan: Plan, config: PredictConfig) -> None:
+    """Make a map that was planned, unless an earlier call has made just that; replace another."""
     if not is_done(plan, config):
         clear(plan, config)
-        _make_map(plan, config, started_s)
+        _make_map(plan, config, time.monotonic())
 
 
 def _carry_out(plan: Plan, config: PredictConfig, started_s: float, team: Team) -> PredictSummary:

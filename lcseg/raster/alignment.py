@@ -160,6 +160,15 @@ class Alignment:
         return image is None or label is None or is_same_crs(image, label)
 
 
+def shares_ground(one: Grid, other: Grid) -> bool:
+    """Whether two grids overlap; without a CRS on both, whether they are of one size."""
+    try:
+        Alignment(one, other, "").require_overlap()
+    except LcsegError:
+        return False
+    return True
+
+
 def _lie_between(values: np.ndarray, at: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """Interpolate values [knots, n] of even knots linearly, float [at, n]."""
     if len(at) == 1:

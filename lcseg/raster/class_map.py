@@ -49,7 +49,7 @@ class ClassMap:
         try:
             return self._labels.read(window)
         except UnknownCodesError as error:
-            fix = "declare what is no data as nodata; class indices are known by class names alone"
+            fix = "declare it as nodata if it is no data, or add it to a class of the scheme"
             raise UnknownCodesError(error.where, error.problem, fix) from error
 
 
@@ -59,6 +59,7 @@ def open_class_map(
     scheme: ClassScheme | None = None,
     allow_ungeoreferenced: bool = False,
     grid: Grid | None = None,
+    takes_ignored: bool = False,
 ) -> Iterator[ClassMap]:
     """Open a class map for reading by windows.
 
@@ -67,6 +68,8 @@ def open_class_map(
         scheme: its classes; None: those that it names itself.
         allow_ungeoreferenced: take a map without CRS.
         grid: on which it is read, as a label raster under an image; None: its own.
+        takes_ignored: take the codes that `scheme` ignores for no data; else they are refused, for
+            a map of class indices would be read wrongly without a word.
 
     Raises:
         LcsegError: the map has other classes than `scheme`, or names none where there is none.
@@ -74,21 +77,21 @@ def open_class_map(
     if grid is None:
         with open_raster(path) as dataset:
             grid = grid_of(dataset)
-    own = _scheme_of_map(path, scheme)
+    own = _scheme_of_map(path, scheme, takes_ignored)
     band = 0 if own.has_color_codes else 1
     with open_label(path, grid, own, band, allow_ungeoreferenced) as labels:
         yield ClassMap(path, grid, own, labels)
 
 
-def _scheme_of_map(path: str, scheme: ClassScheme | None) -> ClassScheme:
-    """The classes of a map by the values of its pixels, where only nodata may be ignored."""
+def _scheme_of_map(path: str, scheme: ClassScheme | None, takes_ignored: bool) -> ClassScheme:
+    """The classes of a map by the values of its pixels."""
     names = read_class_names(path)
     if not names:
         if scheme is None:
             raise LcsegError(
                 path, "does not name its classes", "give the scheme of its codes with --classes"
             )
-        return replace(scheme, ignore=())
+        return scheme if takes_ignored else replace(scheme, ignore=())
     if scheme is None:
         return _read_scheme(path, names)
     if names != scheme.names:

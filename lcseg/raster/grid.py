@@ -115,6 +115,16 @@ def cover(height: int, width: int, size_px: int) -> Iterator[Window]:
             yield Window(row, col, size_px, size_px)
 
 
+def lattice(grid: Grid, size_px: int, along: int) -> list[Window]:
+    """Squares spread evenly over a raster, so many along each side; fewer where it is small."""
+    rows, cols = (
+        sorted({round(i * max(size - size_px, 0) / max(along - 1, 1)) for i in range(along)})
+        for size in (grid.height, grid.width)
+    )
+    squares = (Window(row, col, size_px, size_px) for row in rows for col in cols)
+    return [square.clip(grid.height, grid.width) for square in squares]
+
+
 def pixel_size_m(grid: Grid) -> float | None:
     """Measure the ground sample distance at the centre of a raster, in metres.
 

@@ -27,6 +27,9 @@ _OPTIONS: dict[str, dict[str, dict[str, str]]] = {
 }
 """What a format is to be told, for points and for polygons."""
 
+_VERSIONS = {"GPKG": {"VERSION": "1.3"}}
+"""Of 2020: GDAL 3.6 and QGIS of that time warn of newer ones."""
+
 _FAULTS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError)
 
 
@@ -63,6 +66,7 @@ def write_features(
             crs=crs,
             encoding="UTF-8",
             layer_options=_OPTIONS.get(driver, {}).get(kind.removeprefix("Multi")),
+            dataset_options=_VERSIONS.get(driver),
         )
 
 

@@ -261,7 +261,9 @@ def test_places_whose_probability_is_not_known_at_all_are_change(tmp_path):
     shares = np.full((10, 20, N), 63, np.uint8)
     known = shares.copy()
     known[:, :10] = IGNORE
-    with opened(tmp_path, Maps(before_hw, after_hw, (known, shares))) as pair:
+    after = shares.copy()
+    after[after_hw == 1, 1] += 1
+    with opened(tmp_path, Maps(before_hw, after_hw, (known, after))) as pair:
         found = compare(pair, Rules(min_confidence=0.9), tmp_path)
     assert list_places(found) == [(9, 2, 2)]
 
@@ -379,3 +381,17 @@ def test_memory_does_not_grow_with_the_maps(tmp_path):
             assert dataset.shape == (CHUNK * times, CHUNK * times)
     assert peaks_mb[1] <= 1.1 * peaks_mb[0] + 50
     assert peaks_mb[1] < 600
+
+
+def test_the_rim_of_what_is_left_out_is_no_place_of_its_own(tmp_path):
+    before_hw, after_hw = np.zeros((12, 12), np.uint8), np.zeros((12, 12), np.uint8)
+    # A corner that moved by one, beside which, diagonally, something new is not sure enough.
+    before_hw[6:, 6:], after_hw[6:, 6:] = 1, 1
+    after_hw[5, 5], after_hw[4, 4] = 1, 2
+    shares = [np.zeros((12, 12, N), np.uint8) for _ in range(2)]
+    for share, label_hw in zip(shares, (before_hw, after_hw), strict=True):
+        np.put_along_axis(share, label_hw[..., None].astype(int), 254, axis=-1)
+    shares[1][4, 4] = (60, 0, 194, 0)
+    with opened(tmp_path, Maps(before_hw, after_hw, tuple(shares))) as pair:
+        found = compare(pair, Rules(min_confidence=0.9, edge_tolerance_px=1), tmp_path)
+    assert list_places(found) == []

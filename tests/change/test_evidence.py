@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
-from changed import IGNORE, expect_believed, make_maps
+from changed import IGNORE, expect_believed, expect_core, make_maps
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcseg.change.evidence import believe, change_probability
+from lcseg.change.evidence import add_rim, change_probability, find_core
+
+
+def believe(before_hw, after_hw, differing_hw, tolerance_px):
+    """What no border explains, with its rim."""
+    core_hw = find_core(before_hw, after_hw, differing_hw, tolerance_px)
+    return add_rim(core_hw, differing_hw, tolerance_px)
 
 
 def test_a_border_that_moves_is_no_change_but_a_new_thing_is():
@@ -26,9 +32,10 @@ def test_what_is_believed_is_what_its_definition_says(seed, height, width, toler
     is_known_hw = (before_hw != IGNORE) & (after_hw != IGNORE)
     differing_hw = is_known_hw & (before_hw != after_hw) & (random.random((height, width)) < 0.9)
     copies = before_hw.copy(), after_hw.copy(), differing_hw.copy()
+    core_hw = find_core(before_hw, after_hw, differing_hw, tolerance_px)
+    assert (core_hw == expect_core(before_hw, after_hw, differing_hw, tolerance_px)).all()
     found_hw = believe(before_hw, after_hw, differing_hw, tolerance_px)
-    expected_hw = expect_believed(before_hw, after_hw, differing_hw, tolerance_px)
-    assert (found_hw == expected_hw).all()
+    assert (found_hw == expect_believed(core_hw, differing_hw, tolerance_px)).all()
     for given_hw, copy_hw in zip((before_hw, after_hw, differing_hw), copies, strict=True):
         assert (given_hw == copy_hw).all()
 

@@ -211,7 +211,9 @@ def test_16_classes_are_refused_and_15_are_not(tmp_path):
 
 def test_probability_of_change_comes_from_both_maps_wherever_both_know(tmp_path):
     maps = make_maps([4], HEIGHT, WIDTH, has_probabilities=True)
-    paths = [write_map(tmp_path / f"{i}.tif", maps.before_hw) for i in range(2)]
+    # The second says nothing, so that its probabilities may lie anywhere.
+    labels = maps.before_hw, np.full_like(maps.before_hw, IGNORE)
+    paths = [write_map(tmp_path / f"{i}.tif", label_hw) for i, label_hw in enumerate(labels)]
     shares = maps.shares
     moved = (1, 0, LEFT - 6, 0, -1, TOP + 3)
     probabilities = [

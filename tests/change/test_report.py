@@ -116,7 +116,7 @@ def test_text_tells_gains_losses_and_the_shift():
     assert lines[3].split() == ["water", "243.00", "9.00", "27.00", "+18.00"]
     assert "differing 4.00 % of the area; taken for change 4.00 %" in lines
     assert lines[-1] == (
-        "the second image lies +0.31 px down, -1.20 px right of the first (± 0.40, 9 windows)"
+        "the second image lies 0.31 px down and 1.20 px left of the first (± 0.40, 9 windows)"
     )
 
 

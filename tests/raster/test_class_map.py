@@ -66,6 +66,9 @@ def test_a_map_of_others_needs_a_scheme(make_raster, map_hw):
 def test_an_ignored_code_is_no_class_of_a_map(make_raster, map_hw):
     with (
         open_class_map(make_raster("foreign.tif", map_hw % 4), SCHEME) as mapped,
-        pytest.raises(UnknownCodesError, match=r"does not name: 0 \(.*declare what is no data"),
+        pytest.raises(UnknownCodesError, match=r"does not name: 0 \(.*declare it as nodata"),
     ):
         mapped.read(Window(0, 0, 40, 30))
+    path = make_raster("foreign.tif", map_hw % 4)
+    with open_class_map(path, SCHEME, takes_ignored=True) as mapped:
+        assert ((mapped.read(Window(0, 0, 40, 30)) == IGNORE) == (map_hw % 4 == 0)[:40, :30]).all()

@@ -132,7 +132,7 @@ def test_a_foreign_map_with_an_ignored_code_may_hold_class_indices_and_is_refuse
     indices_hw = make_labels(40, 60, 0) % 4
     foreign = make_raster("foreign.tif", indices_hw.astype(np.uint8))
     with pytest.raises(
-        UnknownCodesError, match=r"does not name: 0 \(.* px\).*declare what is no data"
+        UnknownCodesError, match=r"does not name: 0 \(.* px\).*declare it as nodata"
     ):
         score_map(foreign, make_raster("lc.tif", to_codes(indices_hw)), SCHEME)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,6 +12,7 @@ from lcseg.files import require_local
 BEFORE, AFTER = "before", "after"
 """What two dates are called that have no names."""
 
+_DAY = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _FILE_NAME_ONLY = set('/\\:*?"<>|')
 
 
@@ -114,6 +116,11 @@ class ChangeConfig:
             )
 
 
+def _read_day(name: str) -> str:
+    """A name that is a year or a date, so that it can be sorted; empty: it is another name."""
+    return name if _DAY.fullmatch(name) else ""
+
+
 def _parse_dated(flag: str, pairs: Sequence[str]) -> dict[str, str]:
     """Files by date."""
     found: dict[str, str] = {}
@@ -127,4 +134,7 @@ def _parse_dated(flag: str, pairs: Sequence[str]) -> dict[str, str]:
         if name in found:
             raise ValueError(f"--{flag} has the date {name} twice")
         found[name] = path
+    days = [_read_day(name) for name in found]
+    if all(days) and days != sorted(days):
+        raise ValueError(f"--{flag}: {', '.join(found)} are not in the order of time")
     return found

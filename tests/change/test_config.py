@@ -86,3 +86,10 @@ def test_results_are_written_to_this_machine():
 )
 def test_bounds_are_allowed(choices):
     assert ChangeConfig("out", **TWO, **choices)
+
+
+def test_dates_stand_in_the_order_of_time():
+    with pytest.raises(ValueError, match="2013, 2009 are not in the order of time"):
+        ChangeConfig("out", maps=("2013=a.tif", "2009=b.tif"))
+    ChangeConfig("out", maps=("2009-05=a.tif", "2013=b.tif"))
+    ChangeConfig("out", maps=("wet=a.tif", "dry=b.tif"))

@@ -33,6 +33,7 @@ from lcseg.change.report import (
     write_report,
 )
 from lcseg.change.search import Rules
+from lcseg.change.tables import write_tables
 from lcseg.classes import ClassScheme, load_scheme
 from lcseg.errors import LcsegError
 from lcseg.model.info import BundleInfo, read_info
@@ -102,6 +103,7 @@ def find_change(config: ChangeConfig) -> ChangeReport:
         )
         pictures = [of_interval for _, of_interval, _ in found]
         write_report(report, pictures, draw_series(report), space.folder)
+        write_tables(report, space.folder)
     # Of images that are unlike training, mapping them has told.
     is_told = not config.dates[0].map
     for warning in advise(intervals, () if is_told else infos, rules, has_probabilities):
@@ -111,11 +113,14 @@ def find_change(config: ChangeConfig) -> ChangeReport:
 
 def _sweep(space: Workspace, config: ChangeConfig) -> None:
     """Remove what an earlier start has left, but for maps that this one can go on with."""
-    names = tuple(date.name for date in config.dates if not date.map)
+    names = [date.name for date in config.dates if not date.map]
     maps = space.folder / MAPS
+    files = (".tif", ".tif.aux.xml", ".qml", ".json", "_probabilities.tif")
+    kept = {f"{name}{file}" for name in names for file in files}
+    kept |= {f".{name}.tif.partial" for name in names}
     left = [path for path in space.folder.iterdir() if path != maps or not names]
     if maps not in left and maps.exists():
-        left += [path for path in maps.iterdir() if not path.name.lstrip(".").startswith(names)]
+        left += [path for path in maps.iterdir() if path.name not in kept]
     for path in left:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -338,3 +338,21 @@ def test_a_map_of_another_image_is_made_anew(images, tmp_path):
     for folder in (out, again):
         find_change(ChangeConfig(str(folder), images=dates, model=str(bundle), quiet=True))
     assert (out / "maps/a.tif").read_bytes() == (again / "maps/a.tif").read_bytes()
+
+
+def test_a_map_of_a_date_whose_name_begins_alike_is_not_taken_over(images, tmp_path):
+    bundle, paths = images
+    out, choices = tmp_path / "change", {"model": str(bundle), "quiet": True}
+    # What a start has left that was told of the dates ab and c.
+    maps = tmp_path / ".change.partial" / "change" / "maps"
+    for name in ("progress/maps", "change/maps/ab.tif", "change/maps/ab.json"):
+        path = tmp_path / ".change.partial" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"left")
+    dates = f"a={paths[0]}", f"b={paths[1]}"
+    find_change(ChangeConfig(str(out), images=dates, **choices))
+    assert not maps.exists()
+    assert {path.name.split(".")[0].split("_")[0] for path in (out / "maps").iterdir()} == {
+        "a",
+        "b",
+    }

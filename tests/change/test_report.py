@@ -25,6 +25,7 @@ from lcseg.change.report import (
     write_report,
 )
 from lcseg.change.search import Rules
+from lcseg.change.tables import write_tables
 from lcseg.change.tally import Tally
 from lcseg.classes import ClassScheme, LandClass
 from lcseg.documents import read_document
@@ -74,6 +75,7 @@ def write(report: ChangeReport, folder) -> str:
     maps = [*tiles, ("change", PNG)]
     pictures = IntervalPictures(flow=PNG, panels=PNG, maps=maps, places=[tiles])
     write_report(report, [pictures] * len(report.intervals), None, folder)
+    write_tables(report, folder)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 

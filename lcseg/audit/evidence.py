@@ -18,7 +18,7 @@ from lcseg.classes import IGNORE, ClassScheme
 from lcseg.errors import LcsegError
 from lcseg.pictures import stretch
 from lcseg.prediction.products import PROBABILITY_ONE
-from lcseg.raster.alignment import Alignment
+from lcseg.raster.alignment import is_same_grid
 from lcseg.raster.grid import Grid, Window, cover
 from lcseg.raster.label import LabelSource, open_label
 from lcseg.raster.source import ImageSource, bands_agree, open_image
@@ -125,9 +125,7 @@ def _require_probabilities(source: ImageSource, scheme: ClassScheme) -> None:
 
 
 def _require_same_grid(source: ImageSource, grid: Grid) -> None:
-    own = source.grid
-    is_same_size = (own.height, own.width) == (grid.height, grid.width)
-    if not is_same_size or Alignment(grid, own, source.path).shift != (0, 0):
+    if not is_same_grid(grid, source.grid):
         raise LcsegError(
             source.path,
             "does not lie on the grid of the probabilities",

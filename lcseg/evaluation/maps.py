@@ -30,7 +30,7 @@ from lcseg.evaluation.spots import (
 from lcseg.evaluation.tally import Tally, count
 from lcseg.pictures import stretch
 from lcseg.progress import Progress
-from lcseg.raster.alignment import Alignment
+from lcseg.raster.alignment import is_same_grid
 from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Grid, Window, cover
@@ -156,7 +156,5 @@ def _require_probabilities(source: ImageSource, grid: Grid, scheme: ClassScheme)
 
 
 def _require_same_grid(source: ImageSource, grid: Grid) -> None:
-    own = source.grid
-    is_same_size = (own.height, own.width) == (grid.height, grid.width)
-    if not is_same_size or Alignment(grid, own, source.path).shift != (0, 0):
+    if not is_same_grid(grid, source.grid):
         raise LcsegError(source.path, "does not lie on the grid of the map", "warp it (gdalwarp)")

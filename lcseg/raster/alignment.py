@@ -160,6 +160,12 @@ class Alignment:
         return image is None or label is None or is_same_crs(image, label)
 
 
+def is_same_grid(one: Grid, other: Grid) -> bool:
+    """Whether each pixel of a grid is the pixel of the other in the same row and column."""
+    is_same_size = (one.height, one.width) == (other.height, other.width)
+    return is_same_size and Alignment(one, other, "").shift == (0, 0)
+
+
 def shares_ground(one: Grid, other: Grid) -> bool:
     """Whether two grids overlap; without a CRS on both, whether they are of one size."""
     try:

@@ -30,7 +30,7 @@ def transition_scheme(scheme: ClassScheme) -> ClassScheme:
 
     What stays has the pale colour of its class, what changes nearly that of the class it became.
     """
-    require_few(scheme, "--classes")
+    require_tellable(scheme, "--classes")
     palette = scheme.palette.astype(float)
     classes: list[LandClass] = []
     for i, before in enumerate(scheme.names):
@@ -58,13 +58,21 @@ def classes_of(transitions: ClassScheme) -> tuple[str, ...] | None:
     return names if expected == list(transitions.names) else None
 
 
-def require_few(scheme: ClassScheme, where: object) -> None:
-    """Refuse schemes with more classes than transitions can be told of."""
+def require_tellable(scheme: ClassScheme, where: object) -> None:
+    """Refuse schemes whose transitions do not fit into a byte, or cannot be told apart by name."""
     if scheme.n_classes > MOST_CLASSES:
         raise LcsegError(
             where,
             f"has {scheme.n_classes} classes, and change is told between {MOST_CLASSES} at most",
             "join classes: give the codes of several to one class in --classes",
+        )
+    names = [f"{before} to {after}" for before in scheme.names for after in scheme.names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise LcsegError(
+            where,
+            f"has class names of which two transitions are called {twice[0]!r}",
+            "name classes without 'to'",
         )
 
 

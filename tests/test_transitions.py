@@ -6,7 +6,7 @@ from changed import IGNORE, make_maps, make_scheme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcseg.classes import load_scheme
+from lcseg.classes import ClassScheme, LandClass, load_scheme
 from lcseg.errors import LcsegError
 from lcseg.transitions import classes_of, decode, encode, find_changed, transition_scheme
 
@@ -65,3 +65,12 @@ def test_colours_tell_what_stays_from_what_changes():
 def test_more_classes_than_a_byte_can_tell_of_are_refused():
     with pytest.raises(LcsegError, match=r"has 16 classes, and change is told between 15 at most"):
         transition_scheme(make_scheme(16))
+
+
+def test_names_by_which_two_transitions_are_called_alike_are_refused():
+    lands = (
+        LandClass(name, "#102030", (i,)) for i, name in enumerate(("a", "b to c", "a to b", "c"))
+    )
+    scheme = ClassScheme("odd", tuple(lands))
+    with pytest.raises(LcsegError, match="two transitions are called 'a to b to c'"):
+        transition_scheme(scheme)

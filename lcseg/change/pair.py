@@ -24,7 +24,7 @@ from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid, Window, lattice
 from lcseg.raster.source import Imagery, bands_agree, open_image
-from lcseg.transitions import require_few
+from lcseg.transitions import require_tellable
 
 _LOOKS, _LOOK_PX = 6, 128
 _LEAST_AGREEING = 0.97
@@ -99,7 +99,7 @@ def open_pair(
                 problem = f"does not overlap {before.map}"
                 raise LcsegError(after.map, problem, "compare maps of one place")
         second = opened(open_class_map(after.map, scheme, allow_ungeoreferenced, grid, True))
-        require_few(first.scheme, before.map)
+        require_tellable(first.scheme, before.map)
         if second.scheme.names != first.scheme.names:
             raise LcsegError(
                 after.map,

@@ -87,7 +87,7 @@ def _assess(config: AreaConfig) -> AreaReport:
     with bounded_cache(), open_class_map(config.map, scheme) as mapped:
         sample = read_sample(config.reference, mapped.grid)
         labels = label_references(config.reference, sample.references, mapped.scheme)
-        is_filled = _choose_filled(config, labels)
+        is_filled = _choose_filled(config, labels, mapped.scheme)
         strata = count_strata(mapped, config.quiet)
         mapped_labels = read_classes(mapped, sample.rows, sample.cols)
         _require_sampled(config, sample, strata, mapped_labels)
@@ -130,16 +130,13 @@ def _require_sampled(
         raise LcsegError(config.reference, f"points {ids} lie where the map has no class")
 
 
-def _choose_filled(config: AreaConfig, labels: np.ndarray) -> np.ndarray:
+def _choose_filled(config: AreaConfig, labels: np.ndarray, scheme: ClassScheme) -> np.ndarray:
     """Which points have a reference, bool [n]; those that have none are refused unless allowed."""
     is_filled = labels != IGNORE
     missing = np.flatnonzero(~is_filled) + 1
     if len(missing) == len(labels):
-        raise LcsegError(
-            config.reference,
-            "no point has a reference",
-            "fill in their field reference, or of a map of change before and after",
-        )
+        fields = "field reference" if classes_of(scheme) is None else "fields before and after"
+        raise LcsegError(config.reference, "no point has a reference", f"fill in their {fields}")
     if len(missing) and not config.leave_out_unfilled:
         raise LcsegError(
             config.reference,

@@ -199,6 +199,8 @@ def test_points_of_a_map_of_change_take_the_classes_of_both_dates(make_raster, t
     draw_sample(SampleConfig(str(path), str(points), 500, min_per_class=20, quiet=True))
     fields = dict(zip(*read_table(points), strict=True))
     rows, cols = fields["row"], fields["col"]
+    with pytest.raises(LcsegError, match="no point has a reference; fill in their fields before"):
+        rewrite_and_assess(points, path, fields, tmp_path / "empty.gpkg")
     for name, label_hw in (("before", before_hw), ("after", after_hw)):
         # Names for some, indices for others.
         labels = label_hw[rows, cols]

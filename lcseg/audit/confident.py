@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lcseg.classes import IGNORE
-from lcseg.prediction.products import PROBABILITY_ONE
+from lcseg.raster.probabilities import PROBABILITY_ONE
 
 NONE = IGNORE
 """In place of a class: none."""

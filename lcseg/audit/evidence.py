@@ -17,11 +17,11 @@ from lcseg.audit.config import AuditConfig
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.errors import LcsegError
 from lcseg.pictures import stretch
-from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.alignment import is_same_grid
 from lcseg.raster.grid import Grid, Window, cover
 from lcseg.raster.label import LabelSource, open_label
-from lcseg.raster.source import ImageSource, bands_agree, open_image
+from lcseg.raster.probabilities import Probabilities, open_probabilities
+from lcseg.raster.source import ImageSource, open_image
 
 BLOCK_PX = 1024
 """Side of what is read at once; it changes nothing but memory and speed."""
@@ -57,7 +57,7 @@ class RasterEvidence:
 
     def __init__(
         self,
-        probabilities: ImageSource,
+        probabilities: Probabilities,
         label: LabelSource,
         image: ImageSource | None,
         block_px: int = BLOCK_PX,
@@ -74,10 +74,8 @@ class RasterEvidence:
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window; see `Evidence`."""
-        probs_hwk, valid_hw = self._probabilities.read(window)
+        probs_hwk, is_known_hw = self._probabilities.read(window)
         label_hw = self._label.read(window)
-        is_known_hw = valid_hw & (probs_hwk <= PROBABILITY_ONE).all(axis=-1)
-        probs_hwk[~is_known_hw] = 0
         return probs_hwk, np.where(is_known_hw, label_hw, np.uint8(IGNORE))
 
     def picture(self, window: Window) -> np.ndarray | None:
@@ -96,8 +94,7 @@ def open_rasters(
     """
     with ExitStack() as stack:
         opened = stack.enter_context
-        probabilities = opened(open_image(config.probabilities, alpha=0))
-        _require_probabilities(probabilities, scheme)
+        probabilities = opened(open_probabilities(config.probabilities, scheme))
         label = opened(
             open_label(
                 config.label,
@@ -112,16 +109,6 @@ def open_rasters(
             image = opened(open_image(config.image))
             _require_same_grid(image, probabilities.grid)
         yield RasterEvidence(probabilities, label, image, block_px)
-
-
-def _require_probabilities(source: ImageSource, scheme: ClassScheme) -> None:
-    if source.dtype != "uint8" or not bands_agree(source.bands, scheme.names):
-        raise LcsegError(
-            source.path,
-            f"has {source.dtype} bands {', '.join(source.bands)}, expected uint8 and one for each "
-            f"class of --classes: {', '.join(scheme.names)}",
-            "give what lcseg predict wrote as --probabilities, and the scheme of its model",
-        )
 
 
 def _require_same_grid(source: ImageSource, grid: Grid) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lcseg.audit.marks import CORE, LABEL, SUGGESTED, SURE
-from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.grid import Window
 from lcseg.raster.patches import PatchTable
+from lcseg.raster.probabilities import PROBABILITY_ONE
 
 NARROW, SMALL = "narrow", "small"
 """Why a place is no finding."""

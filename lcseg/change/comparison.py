@@ -24,13 +24,13 @@ from lcseg.change.regions import NO_REGIONS, Regions
 from lcseg.change.search import Rules, Search
 from lcseg.change.tally import Tally, count
 from lcseg.classes import IGNORE, ClassScheme, LandClass
-from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.progress import Progress
 from lcseg.raster.cog import CogProfile, class_map_profile, write_cog
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Window, cover
 from lcseg.raster.patches import PatchTable
 from lcseg.raster.pixel_area import measure_rows
+from lcseg.raster.probabilities import probability_profile, to_shares
 from lcseg.transitions import encode, transition_scheme
 
 BLOCK_PX = 1024
@@ -114,7 +114,7 @@ def _look_everywhere(
     search: Search, pair: MapPair, windows: Sequence[Window], folder: Path, progress: Progress
 ) -> None:
     """The first pass, which writes the probability of change, if that is known."""
-    profile = CogProfile("uint8", ("probability",), IGNORE, scale=1 / PROBABILITY_ONE)
+    profile = probability_profile(("probability",))
     with ExitStack() as stack:
         probability = None
         if pair.probabilities:
@@ -122,7 +122,7 @@ def _look_everywhere(
         for window in windows:
             probability_hw = search.look(window)
             if probability and probability_hw is not None:
-                probability.write(window, _to_bytes(probability_hw))
+                probability.write(window, to_shares(probability_hw))
             progress.advance(window.height * window.width)
 
 
@@ -181,9 +181,3 @@ def _write_change(
 def _transition_profile(scheme: ClassScheme) -> CogProfile:
     transitions = transition_scheme(scheme)
     return class_map_profile(transitions, {"lcseg_classes": transitions.name})
-
-
-def _to_bytes(probability_hw: np.ndarray) -> np.ndarray:
-    """Probabilities as shares of 254, 255 where they are not known."""
-    scaled_hw = np.rint(np.nan_to_num(probability_hw) * PROBABILITY_ONE).astype(np.uint8)
-    return np.where(np.isnan(probability_hw), np.uint8(IGNORE), scaled_hw)

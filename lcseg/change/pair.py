@@ -17,13 +17,13 @@ from lcseg.change.config import Dated
 from lcseg.change.evidence import change_probability
 from lcseg.classes import IGNORE, ClassScheme
 from lcseg.errors import LcsegError
-from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.aligned import Aligned
 from lcseg.raster.alignment import shares_ground
 from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.fit import LabelFit
 from lcseg.raster.grid import Grid, Window, lattice
-from lcseg.raster.source import Imagery, bands_agree, open_image
+from lcseg.raster.probabilities import PROBABILITY_ONE, open_probabilities
+from lcseg.raster.source import Imagery
 from lcseg.transitions import require_tellable
 
 _LOOKS, _LOOK_PX = 6, 128
@@ -61,14 +61,12 @@ class MapPair:
         """The probability of change, float32 [H, W], NaN where it is not known; None: nowhere."""
         if self.probabilities is None:
             return None
-        (before, is_known), (after, is_known_after) = (
+        (before, is_known_before), (after, is_known_after) = (
             source.read(window) for source in self.probabilities
         )
-        is_known = is_known & is_known_after & (before[..., 0] <= PROBABILITY_ONE)
-        is_known &= after[..., 0] <= PROBABILITY_ONE
         one = np.float32(PROBABILITY_ONE)
         probability_hw = change_probability(before / one, after / one)
-        return np.where(is_known, probability_hw, np.float32(np.nan))
+        return np.where(is_known_before & is_known_after, probability_hw, np.float32(np.nan))
 
 
 @contextmanager
@@ -110,7 +108,7 @@ def open_pair(
         probabilities = None
         if before.probabilities and after.probabilities:
             of_before, of_after = (
-                opened(_open_probabilities(path, first.scheme, grid))
+                Aligned(opened(open_probabilities(path, first.scheme)), grid)
                 for path in (before.probabilities, after.probabilities)
             )
             probabilities = of_before, of_after
@@ -125,11 +123,11 @@ def _require_own(probabilities: Imagery, mapped: ClassMap) -> None:
     """Refuse probabilities that are not those of a map, by a lattice of windows."""
     agreeing = known = 0
     for window in lattice(mapped.grid, _LOOK_PX, _LOOKS):
-        values_hwk, is_valid_hw = probabilities.read(window)
+        shares_hwk, is_known_hw = probabilities.read(window)
         label_hw = mapped.read(window)
-        is_known_hw = is_valid_hw & (label_hw != IGNORE) & (values_hwk[..., 0] <= PROBABILITY_ONE)
+        is_known_hw = is_known_hw & (label_hw != IGNORE)
         known += int(np.count_nonzero(is_known_hw))
-        is_most_hw = values_hwk.argmax(axis=-1) == label_hw
+        is_most_hw = shares_hwk.argmax(axis=-1) == label_hw
         agreeing += int(np.count_nonzero(is_known_hw & is_most_hw))
     if agreeing < _LEAST_AGREEING * known:
         raise LcsegError(
@@ -138,17 +136,3 @@ def _require_own(probabilities: Imagery, mapped: ClassMap) -> None:
             f"{100 * (1 - agreeing / known):.0f} % of the pixels",
             "give the probabilities that were written with the map",
         )
-
-
-@contextmanager
-def _open_probabilities(path: str, scheme: ClassScheme, grid: Grid) -> Iterator[Imagery]:
-    """Probabilities of the classes on a grid."""
-    with open_image(path, alpha=0) as source:
-        if source.dtype != "uint8" or not bands_agree(source.bands, scheme.names):
-            raise LcsegError(
-                path,
-                f"has {source.dtype} bands {', '.join(source.bands)}, expected uint8 and a band "
-                f"for each of {', '.join(scheme.names)}",
-                "give what lcseg predict wrote as --probabilities",
-            )
-        yield Aligned(source, grid)

@@ -35,14 +35,12 @@ from lcseg.raster.class_map import ClassMap, open_class_map
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Grid, Window, cover
 from lcseg.raster.label import LabelSource, open_label
-from lcseg.raster.source import ImageSource, bands_agree, open_image
+from lcseg.raster.probabilities import PROBABILITY_ONE, Probabilities, open_probabilities
+from lcseg.raster.source import Imagery, ImageSource, open_image
 
 BLOCK_PX = 1024
 SPOT_PX = 256
 """Side of the windows of which the worst are shown; a block holds whole ones."""
-
-PROBABILITY_ONE = 254
-"""What stands for probability 1 in a raster that `lcseg predict` wrote."""
 
 _CACHE_MB = 48
 
@@ -54,7 +52,7 @@ class MapPair:
     grid: Grid  # Of the map.
     map: ClassMap  # Its classes.
     label: LabelSource  # The labels.
-    probabilities: ImageSource | None  # Of each class, or of the class that is mapped.
+    probabilities: Probabilities | None  # Of each class, or of the class that is mapped.
     image: ImageSource | None  # To be shown.
 
     def read_confidence(self, window: Window, map_hw: np.ndarray) -> np.ndarray | None:
@@ -64,11 +62,10 @@ class MapPair:
         """
         if self.probabilities is None:
             return None
-        values_hwk, valid_hw = self.probabilities.read(window)
-        band_hw = np.minimum(map_hw, values_hwk.shape[-1] - 1).astype(np.intp)
-        chosen_hw = np.take_along_axis(values_hwk, band_hw[..., None], axis=-1)[..., 0]
-        is_known = valid_hw & (chosen_hw <= PROBABILITY_ONE)
-        return np.where(is_known, chosen_hw / np.float32(PROBABILITY_ONE), np.float32(np.nan))
+        shares_hwk, is_known_hw = self.probabilities.read(window)
+        band_hw = np.minimum(map_hw, shares_hwk.shape[-1] - 1).astype(np.intp)
+        chosen_hw = np.take_along_axis(shares_hwk, band_hw[..., None], axis=-1)[..., 0]
+        return np.where(is_known_hw, chosen_hw / np.float32(PROBABILITY_ONE), np.float32(np.nan))
 
 
 def examine_map(config: EvaluateConfig, scheme: ClassScheme, block_px: int = BLOCK_PX) -> Findings:
@@ -117,8 +114,8 @@ def _open_pair(config: EvaluateConfig, scheme: ClassScheme) -> Iterator[MapPair]
         label = opened(open_label(config.label, grid, scheme, config.label_band, free))
         probabilities = image = None
         if config.probabilities:
-            probabilities = opened(open_image(config.probabilities, alpha=0))
-            _require_probabilities(probabilities, grid, scheme)
+            probabilities = opened(open_probabilities(config.probabilities, scheme, True))
+            _require_same_grid(probabilities, grid)
         if config.image:
             image = opened(open_image(config.image))
             _require_same_grid(image, grid)
@@ -142,19 +139,6 @@ def _picture(pair: MapPair, place: Place, scheme: ClassScheme) -> Tiles:
     return draw_tiles(pictures)
 
 
-def _require_probabilities(source: ImageSource, grid: Grid, scheme: ClassScheme) -> None:
-    """Refuse what is neither a probability of each class nor that of the mapped one."""
-    _require_same_grid(source, grid)
-    is_known = bands_agree(source.bands, scheme.names) or bands_agree(source.bands, ("confidence",))
-    if source.dtype != "uint8" or not is_known:
-        raise LcsegError(
-            source.path,
-            f"has {source.dtype} bands {', '.join(source.bands)}, expected uint8 and a band for "
-            "each class, or confidence",
-            "give what lcseg predict wrote as --probabilities or --confidence",
-        )
-
-
-def _require_same_grid(source: ImageSource, grid: Grid) -> None:
+def _require_same_grid(source: Imagery, grid: Grid) -> None:
     if not is_same_grid(grid, source.grid):
         raise LcsegError(source.path, "does not lie on the grid of the map", "warp it (gdalwarp)")

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lcseg.classes import IGNORE, ClassScheme
+from lcseg.classes import ClassScheme
 from lcseg.raster.cog import CogProfile, class_map_profile
-
-PROBABILITY_ONE = 254
-"""The value of probability 1 in a raster; 255 is no data."""
+from lcseg.raster.probabilities import CONFIDENCE, probability_profile, to_shares
 
 CLASSES = "classes"
 """The product that every map has: class indices."""
@@ -33,12 +31,12 @@ class Product:
 
     def values(self, probs_hwk: np.ndarray) -> np.ndarray:
         """Values from 0 to 254, uint8 [H, W, bands], of probabilities, float32 [H, W, K]."""
-        return np.rint(self.select(probs_hwk) * PROBABILITY_ONE).astype(np.uint8)
+        return to_shares(self.select(probs_hwk))
 
 
 PRODUCTS = {
     PROBABILITIES: Product(lambda scheme: scheme.names, lambda probs: probs),
-    "confidence": Product(lambda _: ("confidence",), lambda probs: probs.max(-1, keepdims=True)),
+    CONFIDENCE: Product(lambda _: (CONFIDENCE,), lambda probs: probs.max(-1, keepdims=True)),
     "margin": Product(
         lambda _: ("margin",),
         lambda probs: np.diff(np.partition(probs, -2, axis=-1)[..., -2:]),
@@ -51,5 +49,4 @@ def profile_of(product: str, scheme: ClassScheme, tags: dict[str, str]) -> CogPr
     """The profile of a product's raster."""
     if product == CLASSES:
         return class_map_profile(scheme, tags)
-    bands = PRODUCTS[product].bands(scheme)
-    return CogProfile("uint8", bands, IGNORE, scale=1 / PROBABILITY_ONE, tags=tags)
+    return probability_profile(PRODUCTS[product].bands(scheme), tags)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lcseg.prediction.products import PROBABILITY_ONE
+from lcseg.raster.probabilities import PROBABILITY_ONE
 from lcseg.serving.dataset import Dataset
 
 TITLES = {

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from lcseg.classes import IGNORE
-from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Grid, Window
 from lcseg.raster.levels import Level, choose_level
+from lcseg.raster.probabilities import PROBABILITY_ONE
 from lcseg.serving.changes import Changes, read_changed, shrink
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.handles import Handles

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lcseg.classes import IGNORE
-from lcseg.prediction.products import PROBABILITY_ONE
+from lcseg.raster.probabilities import PROBABILITY_ONE
 from lcseg.serving.dataset import Dataset
 from lcseg.serving.esri import (
     MAX_SIDE_PX,

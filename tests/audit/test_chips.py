@@ -17,8 +17,8 @@ from lcseg.model.bundle import load_bundle
 from lcseg.model.config import UNetConfig
 from lcseg.pictures import stretch
 from lcseg.pipeline.memory import load_chips
-from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.grid import Window
+from lcseg.raster.probabilities import PROBABILITY_ONE
 from lcseg.records.config import ConvertConfig
 from lcseg.records.conversion import convert
 from lcseg.records.manifest import read_manifest

@@ -64,7 +64,7 @@ def test_other_classes_are_refused(rasters):
     )
     message = (
         r"probabilities\.tif: has uint8 bands water, tree/forest, grass/herbaceous, barren, "
-        "impervious, road, expected uint8 and one for each class of --classes: water, "
+        "impervious, road, expected uint8 and a band for each of water, tree/forest, "
     )
     with pytest.raises(LcsegError, match=message), open_rasters(config, SCHEME):
         pass

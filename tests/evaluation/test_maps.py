@@ -268,7 +268,7 @@ def test_a_small_map_is_one_window(write_map, make_raster):
 def test_a_raster_on_another_grid_than_the_map_is_refused(write_map, make_raster, flag):
     map_hw = make_labels(40, 40, 0)
     place = (1.0, 0.0, PLACE[2] + 5, 0.0, -1.0, PLACE[5])
-    other = make_raster("other.tif", np.ones((40, 40, 4), np.uint8), transform=place)
+    other = make_raster("other.tif", np.ones((40, 40, 1), np.uint8), transform=place)
     with pytest.raises(LcsegError, match=r"other.tif: does not lie on the grid of the map; warp"):
         examine(write_map(map_hw), make_raster("lc.tif", to_codes(map_hw)), **{flag: other})
 
@@ -278,7 +278,7 @@ def test_what_is_no_raster_of_probabilities_is_refused(write_map, make_raster, b
     map_hw = make_labels(40, 40, 0)
     other = make_raster("other.tif", np.ones((40, 40, bands), dtype))
     with pytest.raises(
-        LcsegError, match=r"expected uint8 and a band for each class, or confidence; give"
+        LcsegError, match=r"expected uint8 and a band for each of .*, or confidence; give"
     ):
         examine(write_map(map_hw), make_raster("lc.tif", to_codes(map_hw)), probabilities=other)
 

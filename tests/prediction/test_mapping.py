@@ -23,9 +23,9 @@ from lcseg.prediction.blocks import plan_blocks, read_padded
 from lcseg.prediction.config import PredictConfig
 from lcseg.prediction.mapping import PredictSummary, predict_map
 from lcseg.prediction.predictor import Predictor
-from lcseg.prediction.products import PROBABILITY_ONE
 from lcseg.raster.cog import CogProfile, write_cog
 from lcseg.raster.grid import Grid, Window
+from lcseg.raster.probabilities import PROBABILITY_ONE
 from lcseg.raster.source import grid_of, open_image
 from lcseg.synthetic import Landscape, make_landscape
 

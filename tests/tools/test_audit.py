@@ -76,5 +76,5 @@ def test_rasters_that_do_not_fit_leave_nothing(lcseg, make_raster, tmp_path):
         f"--out={tmp_path}/audit",
     )
     assert result.returncode == 2
-    assert "has uint8 bands band_1, expected uint8 and one for each class" in result.stderr
+    assert "has uint8 bands band_1, expected uint8 and a band for each of" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["label.tif"]

@@ -2,7 +2,7 @@
 
 comparison = compare(pair, Rules(min_confidence=0.7), folder)
 comparison.raw, comparison.filtered            # Tally: all differences, and what is change
-# folder/transitions.tif  change.tif  probability.tif
+# folder/transitions.tif  change.tif  probability.tif, with legends and styles of QGIS
 
 A first pass finds the differences that are believed, and the connected places that they make; a
 second one leaves out places that are too small, writes the rasters and counts.
@@ -28,6 +28,7 @@ from lcseg.progress import Progress
 from lcseg.raster.cog import CogProfile, class_map_profile, write_cog
 from lcseg.raster.dataset import bounded_cache
 from lcseg.raster.grid import Window, cover
+from lcseg.raster.legend import style_path, write_legend, write_style
 from lcseg.raster.patches import PatchTable
 from lcseg.raster.pixel_area import measure_rows
 from lcseg.raster.probabilities import probability_profile, to_shares
@@ -101,6 +102,7 @@ def compare(
         places = search.finish()
         counts = _Counts(pair, regions, row_m2)
         _write_change(search, counts, pair, windows, folder, progress)
+    _describe_values(folder, pair.scheme, counts.filtered)
     differing, likely, beyond_edges = search.counts
     filtering = Filtering(
         differing, likely, beyond_edges, counts.filtered.changed_pixels, search.unknown
@@ -176,6 +178,18 @@ def _write_change(
             change.write(window, np.where(is_known_hw, is_change_hw, np.uint8(IGNORE)))
             counts.add(window, before_hw, after_hw, believed_hw, is_change_hw)
             progress.advance(window.height * window.width)
+
+
+def _describe_values(folder: Path, scheme: ClassScheme, filtered: Tally) -> None:
+    """Leave the meaning of the values where GIS programs look for it, with their counts."""
+    known = filtered.pixels[:-1, :-1]
+    changed = filtered.changed_pixels
+    for name, own, pixels in (
+        (TRANSITIONS, transition_scheme(scheme), known.ravel().tolist()),
+        (CHANGE, CHANGE_SCHEME, [int(known.sum()) - changed, changed]),
+    ):
+        write_legend(folder / name, own, pixels)
+        write_style(style_path(folder / name), own)
 
 
 def _transition_profile(scheme: ClassScheme) -> CogProfile:

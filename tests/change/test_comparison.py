@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -310,6 +311,16 @@ def test_what_is_left_are_cogs_that_name_their_classes(tmp_path):
         assert dataset.scales == pytest.approx((1 / ONE,))
     with open_class_map(str(tmp_path / CHANGE)) as change:
         assert change.scheme.names == ("no change", "change")
+    for name in (TRANSITIONS, CHANGE):
+        with open_class_map(str(tmp_path / name)) as mapped:
+            names, label_hw = mapped.scheme.names, mapped.read(mapped.grid.window)
+        counts = np.bincount(label_hw.ravel(), minlength=256)[: len(names)]
+        table = ElementTree.parse(f"{tmp_path / name}.aux.xml").getroot().iter("Row")
+        rows = [[field.text for field in row] for row in table]
+        assert [row[2] for row in rows] == list(names)
+        assert [int(row[1]) for row in rows] == counts.tolist()
+        style = ElementTree.parse((tmp_path / name).with_suffix(".qml")).getroot()
+        assert [entry.get("label") for entry in style.iter("paletteEntry")] == list(names)
 
 
 def test_no_two_maps_differ_where_they_are_the_same(tmp_path):

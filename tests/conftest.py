@@ -26,6 +26,9 @@ from lcseg.records.config import ConvertConfig  # noqa: E402
 from lcseg.records.conversion import convert  # noqa: E402
 from lcseg.synthetic import Landscape, make_landscape  # noqa: E402
 
+# A shell that starts pytest in the background ignores SIGINT, which all its programs take over.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # The same cases in every run.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")

@@ -176,6 +176,8 @@ def _connect(workers: int, scheduler: str) -> Iterator[distributed.Client]:
     for name in [*logging.root.manager.loggerDict, "distributed"]:
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+    # What Dask has to cancel when a signal comes just before it asks is logged by its event loop.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
     if not scheduler:
         with _start_local(workers) as cluster, distributed.Client(cluster) as client:
             client.register_plugin(_Undisturbed())

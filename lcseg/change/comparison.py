@@ -2,7 +2,7 @@
 
 comparison = compare(pair, Rules(min_confidence=0.7), folder)
 comparison.raw, comparison.filtered            # Tally: all differences, and what is change
-# folder/transitions.tif  change.tif  probability.tif, with legends and styles of QGIS
+# folder/transitions.tif  change.tif, each with legend and style;  probability.tif
 
 A first pass finds the differences that are believed, and the connected places that they make; a
 second one leaves out places that are too small, writes the rasters and counts.
